@@ -1,0 +1,103 @@
+//! One method's explanation of one row.
+
+use super::ledger::Ledger;
+use serde::{Deserialize, Serialize};
+
+/// What one method found for one row.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MethodReport {
+    /// Method name as in `--method`; a second use of the same method as `NAME#2`.
+    pub name: String,
+    /// All parameters with the values used, defaults included.
+    pub parameters: Vec<(String, String)>,
+    /// Attributions, one per entry of `RowReport::inputs` and in that order.
+    pub attributions: Vec<Attribution>,
+    /// Whether negative values mean evidence against the target.
+    pub polarity: Polarity,
+    /// Sum of all attributions.
+    pub sum: f64,
+    /// What the sum should be by the method's completeness axiom; `None` where it has none.
+    pub expected: Option<f64>,
+    /// `sum - expected`, or the method's own residual.
+    pub gap: Option<f64>,
+    /// Where the relevance went; `None` for methods that keep no ledger.
+    pub ledger: Option<Ledger>,
+    /// Two numbers per feature, for methods such as SLALOM (value and importance).
+    pub scatter: Option<Scatter>,
+    /// Warnings about this method's result.
+    pub warnings: Vec<String>,
+}
+
+impl MethodReport {
+    /// Parameters as `key=value, key=value`.
+    pub fn parameter_line(&self) -> String {
+        let pairs: Vec<String> =
+            self.parameters.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        pairs.join(", ")
+    }
+
+    /// `|gap| / |expected|`, if both are known and the expected value is not zero.
+    pub fn relative_gap(&self) -> Option<f64> {
+        let ratio = (self.gap? / self.expected?).abs();
+        ratio.is_finite().then_some(ratio)
+    }
+}
+
+/// Whether an attribution's sign carries meaning; decides the colour map.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Polarity {
+    /// Positive: for the target. Negative: against it. Drawn with the diverging map.
+    #[default]
+    Signed,
+    /// Only the size counts. Drawn with the sequential map.
+    Unsigned,
+}
+
+/// Attribution values of one row and one input, batch axis removed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attribution {
+    /// Dimensions. Image: `[channels, height, width]`, `[height, width, channels]` or `[height, width]`;
+    /// tokens: `[tokens]` or `[tokens, dim]`; columns: `[columns]`; series: `[channels, length]` or `[length, channels]`
+    /// or `[length]`.
+    pub shape: Vec<usize>,
+    /// Values in row-major order. A value that is not finite is drawn as zero, counted, and reported.
+    pub values: Vec<f32>,
+    /// Where the channel axis is.
+    pub layout: Layout,
+}
+
+/// Position of the channel axis of images and series; ignored for other inputs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Layout {
+    /// `[channels, height, width]`, `[channels, length]`.
+    #[default]
+    ChannelsFirst,
+    /// `[height, width, channels]`, `[length, channels]`.
+    ChannelsLast,
+}
+
+/// Points with two coordinates and a name each.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Scatter {
+    /// Meaning of the horizontal axis.
+    pub x_label: String,
+    /// Meaning of the vertical axis.
+    pub y_label: String,
+    /// The points.
+    pub points: Vec<ScatterPoint>,
+}
+
+/// One point of a [`Scatter`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScatterPoint {
+    /// Name, for example the token.
+    pub label: String,
+    /// Horizontal coordinate.
+    pub x: f64,
+    /// Vertical coordinate.
+    pub y: f64,
+}
