@@ -124,6 +124,7 @@ pub struct Graph {
     values: Vec<Value>,
     producers: Vec<Option<NodeId>>,
     names: FxHashSet<String>,
+    node_names: FxHashSet<String>,
     /// Values fed by the caller, in order.
     pub inputs: Vec<ValueId>,
     /// Values returned to the caller, in order.
@@ -167,6 +168,19 @@ impl Graph {
             }
             n += 1;
         }
+    }
+
+    /// As [`Graph::unique_name`], but the name of a value is free: many exporters call a node as its output, and the
+    /// node should keep the name that the user knows.
+    fn unique_node_name(&mut self, stem: &str) -> String {
+        let name = if self.node_names.contains(stem) {
+            self.unique_name(stem)
+        } else {
+            self.names.insert(stem.to_string());
+            stem.to_string()
+        };
+        self.node_names.insert(name.clone());
+        name
     }
 
     /// Adds a value without a producer. A taken name gets a number behind it.
@@ -232,7 +246,7 @@ impl Graph {
                 return Err(Error::malformed(message).at(name));
             }
         }
-        let name = self.unique_name(name);
+        let name = self.unique_node_name(name);
         let id = NodeId(self.nodes.len() as u32);
         for output in outputs.iter().flatten() {
             self.producers[output.index()] = Some(id);
@@ -263,6 +277,7 @@ impl Graph {
         output_count: usize,
     ) -> Vec<ValueId> {
         let node_name = self.unique_name(name);
+        self.node_names.insert(node_name.clone());
         let outputs: Vec<ValueId> =
             (0..output_count).map(|_| self.add_value(&format!("{node_name}_out"), None, None)).collect();
         let id = NodeId(self.nodes.len() as u32);

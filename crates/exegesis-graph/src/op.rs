@@ -403,6 +403,8 @@ pub struct Opaque {
     pub domain: String,
     /// Operator name.
     pub op_type: String,
+    /// Version of the domain's operator set in the model that it was read from.
+    pub version: i64,
     /// Attributes as read.
     pub attributes: Attributes,
     /// Why it was not interpreted.
