@@ -1,0 +1,32 @@
+//! Graphs as runnable programs.
+//!
+//! What lives here: the [`Runtime`] trait and its implementations, the checked [`table`] of what a runtime can do, the
+//! lowering of what it can't, checks of inputs, and the conversion of types that the runtime lacks. What does not: graph
+//! passes that are not about one runtime (`exegesis-graph`), and batching of many inputs (callers do that).
+//!
+//! ```no_run
+//! use exegesis_runtime::{LoadOptions, Runtime, RtenRuntime};
+//! # fn graph() -> exegesis_graph::Graph { exegesis_graph::Graph::new("g") }
+//! # fn main() -> exegesis_runtime::Result<()> {
+//! let program = RtenRuntime.load(graph(), &LoadOptions::default())?;
+//! let image = exegesis_graph::Tensor::new([1, 3, 224, 224], vec![0.0f32; 3 * 224 * 224])?;
+//! let logits = program.run(&[("image", &image)], &["logits"])?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod convert;
+mod error;
+mod input;
+mod lower;
+mod options;
+mod program;
+mod rten;
+mod runtime;
+pub mod table;
+
+pub use error::{Error, ErrorKind, Result};
+pub use options::{LoadOptions, Prepack};
+pub use program::{Port, Program};
+pub use rten::RtenRuntime;
+pub use runtime::{Runtime, by_name};

@@ -1,0 +1,128 @@
+//! A loaded graph, whichever runtime holds it.
+
+use exegesis_graph::{DType, Graph, Shape, Tensor, ValueId};
+
+use crate::{Error, ErrorKind, Result, input};
+
+/// An input or output of a program, as the graph declares it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Port {
+    /// Name in the graph.
+    pub name: String,
+    /// Element type; for outputs the type that [`Program::run`] returns.
+    pub dtype: DType,
+    /// Dimensions, when the rank is known.
+    pub shape: Option<Shape>,
+}
+
+/// The part of a program that a runtime implements. Ports are positions in [`Program::inputs`] and
+/// [`Program::outputs`]; inputs have been checked.
+pub(crate) trait Session: Send + Sync {
+    /// Values of `outputs`, in that order and with the declared types.
+    fn run(&self, inputs: &[(usize, &Tensor)], outputs: &[usize]) -> Result<Vec<Tensor>>;
+}
+
+/// A graph loaded into a runtime, ready to run from any number of threads.
+pub struct Program {
+    runtime: String,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    notes: Vec<String>,
+    session: Box<dyn Session>,
+}
+
+impl Program {
+    pub(crate) fn new(
+        runtime: &str,
+        inputs: Vec<Port>,
+        outputs: Vec<Port>,
+        notes: Vec<String>,
+        session: Box<dyn Session>,
+    ) -> Self {
+        Self { runtime: runtime.to_string(), inputs, outputs, notes, session }
+    }
+
+    /// Name of the runtime.
+    pub fn runtime(&self) -> &str {
+        &self.runtime
+    }
+
+    /// Inputs, in the graph's order.
+    pub fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    /// Outputs, in the graph's order.
+    pub fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    /// Conversions that were made because the runtime lacks a type or an operator; for the `warnings` of a result.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Runs the program on named inputs and returns the named outputs in order, each with its declared type. What no
+    /// named output needs is not computed.
+    ///
+    /// Inputs are borrowed; those whose type the runtime has are not copied.
+    ///
+    /// # Errors
+    /// A missing, unknown or repeated input; one of the wrong type, rank or size, empty, non-finite or beyond the
+    /// runtime's range; axes with the same symbol but different sizes; an unknown output; a failure of the runtime.
+    pub fn run(&self, inputs: &[(&str, &Tensor)], outputs: &[&str]) -> Result<Vec<Tensor>> {
+        let bound = input::bind(&self.inputs, inputs)?;
+        let wanted = outputs
+            .iter()
+            .map(|name| {
+                self.outputs.iter().position(|port| port.name == *name).ok_or_else(|| {
+                    let known: Vec<&str> = self.outputs.iter().map(|port| port.name.as_str()).collect();
+                    Error::new(
+                        ErrorKind::Output,
+                        format!("there is no output \"{name}\"; the graph has {}", known.join(", ")),
+                    )
+                })
+            })
+            .collect::<Result<Vec<usize>>>()?;
+        self.session.run(&bound, &wanted)
+    }
+
+    /// [`Program::run`] for all outputs.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_all(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<Tensor>> {
+        let bound = input::bind(&self.inputs, inputs)?;
+        let wanted: Vec<usize> = (0..self.outputs.len()).collect();
+        self.session.run(&bound, &wanted)
+    }
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program")
+            .field("runtime", &self.runtime)
+            .field("inputs", &self.inputs)
+            .field("outputs", &self.outputs)
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The ports of `values`.
+///
+/// # Errors
+/// A value without a known element type.
+pub(crate) fn ports(graph: &Graph, values: &[ValueId]) -> Result<Vec<Port>> {
+    values
+        .iter()
+        .map(|id| {
+            let value = graph.value(*id);
+            let dtype = value.dtype.ok_or_else(|| {
+                let message = format!("the element type of \"{}\" is not known", value.name);
+                Error::new(ErrorKind::Malformed, message)
+            })?;
+            Ok(Port { name: value.name.clone(), dtype, shape: value.shape.clone() })
+        })
+        .collect()
+}

@@ -1,0 +1,36 @@
+//! What a runtime is.
+
+use exegesis_graph::Graph;
+
+use crate::{Error, ErrorKind, LoadOptions, Program, Result, RtenRuntime};
+
+/// Loads graphs into programs.
+pub trait Runtime: Send + Sync {
+    /// Name on the command line and in provenance, such as `rten`.
+    fn name(&self) -> &str;
+
+    /// The graph as a runnable program. Takes the graph by value so that its constants are freed once the runtime has
+    /// its own copy; a caller that needs the graph afterwards clones it (constants are shared, the clone is small).
+    ///
+    /// # Errors
+    /// A node or type that the runtime can't run (all of them are named), or a graph that is not well-formed.
+    fn load(&self, graph: Graph, options: &LoadOptions) -> Result<Program>;
+}
+
+/// The runtime called `name`: `auto`, `rten` or `onnxruntime`.
+///
+/// # Errors
+/// An unknown name, or a runtime that is not part of this build.
+pub fn by_name(name: &str) -> Result<Box<dyn Runtime>> {
+    match name {
+        "auto" | "rten" => Ok(Box::new(RtenRuntime)),
+        "onnxruntime" => Err(Error::new(
+            ErrorKind::NotBuilt,
+            "the runtime `onnxruntime` is not built into this version; use `rten`",
+        )),
+        _ => Err(Error::new(
+            ErrorKind::NotBuilt,
+            format!("there is no runtime `{name}`; use `auto`, `rten` or `onnxruntime`"),
+        )),
+    }
+}

@@ -1,0 +1,1 @@
+//! What rten can run.
