@@ -86,7 +86,7 @@ pub fn strong(polarity: Polarity, position: f64) -> Rgb {
     match polarity {
         Polarity::Signed if position < 0.0 => diverging(-1.0),
         Polarity::Signed => diverging(1.0),
-        Polarity::Unsigned => sequential(0.85),
+        Polarity::Unsigned => sequential(1.0),
     }
 }
 

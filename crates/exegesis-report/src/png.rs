@@ -1,9 +1,17 @@
-//! One row as a PNG picture.
+//! One row as a PNG picture: heat-maps of pictures here, everything else as a chart in [`chart`].
 
-use crate::data::RowReport;
+mod chart;
+
+use crate::canvas::{Raster, line_height, text_width, wrap};
+use crate::color::{self, Rgb};
+use crate::data::{ImageView, InputView, MethodReport, Polarity, RowReport};
 use crate::error::Result;
-use crate::image_map::Smoothing;
-use crate::scale::DEFAULT_PERCENTILE;
+use crate::image_map::{self, Smoothing, Zoom};
+use crate::prepare::{Prepared, check, prepare};
+use crate::reduce::Reduced;
+use crate::scale::{DEFAULT_PERCENTILE, Scale};
+use crate::svg::completeness;
+use crate::text::{number, number_with, one_line, percent};
 
 /// How a PNG picture is drawn.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,11 +32,189 @@ impl Default for PngOptions {
     }
 }
 
-/// Draws one row as a PNG file.
+const PAPER: Rgb = Rgb(255, 255, 255);
+const INK: Rgb = Rgb(28, 32, 38);
+const MUTED: Rgb = Rgb(98, 106, 117);
+const LINE: Rgb = Rgb(206, 211, 217);
+const MARGIN: usize = 28;
+const GAP: usize = 24;
+/// Font pixels are squares of this size.
+const SIZE: usize = 2;
+
+/// Draws one row as a PNG file: for a picture the input, and per method its heat-map and its overlay; for other inputs a
+/// chart of the strongest features. Several inputs are stacked.
+///
+/// ```
+/// use exegesis_report::*;
+/// let row = RowReport {
+///     name: "digit".into(),
+///     inputs: vec![ReportInput {
+///         name: "image".into(),
+///         view: InputView::Image(ImageView { width: 2, height: 2, channels: 1, pixels: vec![0, 80, 160, 255] }),
+///     }],
+///     methods: vec![MethodReport {
+///         name: "gradient".into(),
+///         attributions: vec![Attribution { shape: vec![1, 2, 2], values: vec![0.0, 0.5, 1.0, -1.0], ..Default::default() }],
+///         ..Default::default()
+///     }],
+///     ..Default::default()
+/// };
+/// let png = render_png(&row, &PngOptions::default())?;
+/// assert_eq!(&png[1..4], b"PNG");
+/// # Ok::<(), ReportError>(())
+/// ```
 ///
 /// # Errors
 /// If an attribution does not fit its input, or there is nothing to draw, or the picture would be too large.
 pub fn render_png(row: &RowReport, options: &PngOptions) -> Result<Vec<u8>> {
-    let _ = (row, options);
-    Ok(Vec::new())
+    check(row)?;
+    let mut bands = Vec::new();
+    for (index, input) in row.inputs.iter().enumerate() {
+        let band = match &input.view {
+            InputView::Image(image) => image_band(row, index, image, options)?,
+            _ => chart::band(row, index, options)?,
+        };
+        bands.push(band);
+    }
+    let width = bands.iter().map(Raster::width).max().unwrap_or(0) + 2 * MARGIN;
+    let heading = heading(row, width - 2 * MARGIN);
+    let top = MARGIN + heading.len() * line_height(SIZE) + GAP / 2;
+    let height = top + bands.iter().map(|band| band.height() + GAP).sum::<usize>() + MARGIN - GAP;
+    let mut page = Raster::filled(width, height, PAPER)?;
+    let mut y = MARGIN;
+    for (color, line) in heading {
+        page.text(MARGIN, y, SIZE, color, &line);
+        y += line_height(SIZE);
+    }
+    y = top;
+    for band in bands {
+        page.place(MARGIN, y, &band);
+        y += band.height() + GAP;
+    }
+    page.to_png()
+}
+
+/// Name, prediction and target, wrapped.
+fn heading(row: &RowReport, width: usize) -> Vec<(Rgb, String)> {
+    let mut lines: Vec<(Rgb, String)> = Vec::new();
+    let mut add =
+        |color, text: &str| lines.extend(wrap(text, width, SIZE).into_iter().map(|line| (color, line)));
+    add(INK, &one_line(&row.name));
+    if let Some(best) = row.prediction.top.first() {
+        let probability = best.probability.map(|p| format!(", {}", percent(p))).unwrap_or_default();
+        add(
+            MUTED,
+            &format!("Predicted {} ({}{probability})", one_line(&best.display_name()), number(best.score)),
+        );
+    }
+    if !row.prediction.target.is_empty() {
+        add(MUTED, &format!("Explained {}", one_line(&row.prediction.target)));
+    }
+    lines
+}
+
+/// The lines under a method's picture: name, parameters, completeness.
+fn method_lines(method: &MethodReport, width: usize) -> Vec<(Rgb, String)> {
+    let mut lines: Vec<(Rgb, String)> = Vec::new();
+    let mut add =
+        |color, text: &str| lines.extend(wrap(text, width, SIZE).into_iter().map(|line| (color, line)));
+    add(INK, &one_line(&method.name));
+    add(MUTED, &one_line(&method.parameter_line()));
+    add(MUTED, &completeness(method));
+    lines
+}
+
+/// Input, then a column per method: heat-map above overlay; with a single method all three beside each other.
+fn image_band(row: &RowReport, index: usize, image: &ImageView, options: &PngOptions) -> Result<Raster> {
+    let zoom = Zoom::fit(image.width, image.height, options.panel.clamp(64, 4096), 1200);
+    let (width, height) = zoom.size(image.width, image.height);
+    let picture = image_map::picture(image, zoom)?;
+    let mut columns =
+        vec![Column { panels: vec![picture], captions: input_lines(row, index, zoom, width), scale: None }];
+    for method in &row.methods {
+        let Prepared { reduced, scale, .. } = prepare(row, method, index, options.percentile)?;
+        let Reduced::Map(map) = reduced else { continue };
+        let heat = image_map::heat_map(&map, image, zoom, &scale, options.smoothing)?;
+        let over = image_map::overlay(&map, image, zoom, &scale, options.smoothing)?;
+        let captions = method_lines(method, width);
+        if row.methods.len() == 1 {
+            columns.push(Column { panels: vec![heat], captions, scale: Some(scale) });
+            let caption = wrap("The same map over the grey input", width, SIZE);
+            let captions = caption.into_iter().map(|line| (MUTED, line)).collect();
+            columns.push(Column { panels: vec![over], captions, scale: None });
+        } else {
+            columns.push(Column { panels: vec![heat, over], captions, scale: Some(scale) });
+        }
+    }
+    let depth = columns.iter().map(|column| column.panels.len()).max().unwrap_or(1);
+    let bar_height = BAR + line_height(SIZE) * 2;
+    let text_lines = columns.iter().map(|column| column.captions.len()).max().unwrap_or(0);
+    let below = depth * (height + GAP / 2);
+    let mut band = Raster::filled(
+        columns.len().saturating_mul(width + GAP).saturating_sub(GAP) + 2,
+        below + bar_height + text_lines * line_height(SIZE),
+        PAPER,
+    )?;
+    for (place, column) in columns.iter().enumerate() {
+        let x = place * (width + GAP) + 1;
+        for (line, panel) in column.panels.iter().enumerate() {
+            let y = line * (height + GAP / 2) + 1;
+            band.place(x, y, panel);
+            band.frame(x, y, width, height, LINE);
+        }
+        if let Some(scale) = &column.scale {
+            color_bar(&mut band, x, below, width, scale);
+        }
+        for (line, (color, text)) in column.captions.iter().enumerate() {
+            // A picture without a colour bar of its own is captioned directly, where the eye is.
+            let top = match column.scale {
+                Some(_) => below + bar_height,
+                None => column.panels.len() * (height + GAP / 2),
+            };
+            band.text(x, top + line * line_height(SIZE), SIZE, *color, text);
+        }
+    }
+    Ok(band)
+}
+
+/// One column of pictures with what is written below it.
+struct Column {
+    panels: Vec<Raster>,
+    captions: Vec<(Rgb, String)>,
+    scale: Option<Scale>,
+}
+
+fn input_lines(row: &RowReport, index: usize, zoom: Zoom, width: usize) -> Vec<(Rgb, String)> {
+    let Some(input) = row.inputs.get(index) else { return Vec::new() };
+    let shown = match zoom {
+        Zoom::In(1) => String::new(),
+        Zoom::In(factor) => format!(", shown at {factor}x"),
+        Zoom::Out(factor) => format!(", shown at 1/{factor}"),
+    };
+    let mut lines = vec![(INK, "input".to_string())];
+    let about = format!("{}: {}{shown}", one_line(&input.name), input.view.summary());
+    lines.extend(wrap(&about, width, SIZE).into_iter().map(|line| (MUTED, line)));
+    lines
+}
+
+/// Height of the colour bar in pixels.
+const BAR: usize = 10;
+
+/// The colour bar with its ends, and what lies beyond it.
+fn color_bar(page: &mut Raster, x: usize, y: usize, width: usize, scale: &Scale) {
+    let low = if scale.polarity() == Polarity::Signed { -1.0 } else { 0.0 };
+    for column in 0..width {
+        let position = low + (1.0 - low) * column as f64 / (width.max(2) - 1) as f64;
+        page.fill(x + column, y, 1, BAR, color::map(scale.polarity(), position));
+    }
+    page.frame(x, y, width, BAR, LINE);
+    let limit = number_with(scale.limit(), 3);
+    let (left, middle, right) = match scale.polarity() {
+        Polarity::Signed => (format!("-{limit}"), "0", format!("+{limit}")),
+        Polarity::Unsigned => ("0".to_string(), "", limit),
+    };
+    let top = y + BAR + 6;
+    page.text(x, top, SIZE, MUTED, &left);
+    page.text(x + (width.saturating_sub(text_width(middle, SIZE))) / 2, top, SIZE, MUTED, middle);
+    page.text(x + width.saturating_sub(text_width(&right, SIZE)), top, SIZE, MUTED, &right);
 }

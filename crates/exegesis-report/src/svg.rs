@@ -1,8 +1,22 @@
-//! One row as an SVG figure.
+//! One row as an SVG figure. The charts themselves are in the modules below; the HTML report uses the same ones.
 
-use crate::data::RowReport;
+pub(crate) mod bars;
+pub(crate) mod fragment;
+pub(crate) mod images;
+pub(crate) mod ledger;
+pub(crate) mod legend;
+pub(crate) mod prediction;
+pub(crate) mod scatter;
+pub(crate) mod series;
+pub(crate) mod strip;
+pub(crate) mod tokens;
+
+use crate::data::{InputView, MethodReport, RowReport};
 use crate::error::Result;
+use crate::prepare::{Prepared, check, prepare};
 use crate::scale::DEFAULT_PERCENTILE;
+use crate::text::{one_line, percent, signed};
+use fragment::{Anchor, Fragment, Paint, Style};
 
 /// A part of a row's figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +34,7 @@ pub enum SvgPart {
 pub struct SvgOptions {
     /// Parts, from top to bottom.
     pub parts: Vec<SvgPart>,
-    /// Width in CSS pixels; at least 320.
+    /// Width in CSS pixels; clamped to `320..=4000`.
     pub width: f64,
     /// How many classes, features and nodes charts list.
     pub top: usize,
@@ -39,11 +53,137 @@ impl Default for SvgOptions {
     }
 }
 
-/// Draws one row as a standalone SVG document.
+/// Space around and between charts.
+const MARGIN: f64 = 24.0;
+const GAP: f64 = 26.0;
+
+/// Draws one row as a standalone SVG document: pictures embedded, no scripts, no external references.
+///
+/// ```
+/// use exegesis_report::*;
+/// let row = RowReport {
+///     name: "loan 17".into(),
+///     inputs: vec![ReportInput {
+///         name: "x".into(),
+///         view: InputView::columns(vec!["age".into(), "income".into()], &[41.0, 52_000.0]),
+///     }],
+///     methods: vec![MethodReport {
+///         name: "gradient".into(),
+///         attributions: vec![Attribution { shape: vec![2], values: vec![0.25, -0.5], ..Default::default() }],
+///         ..Default::default()
+///     }],
+///     ..Default::default()
+/// };
+/// let svg = render_svg(&row, &SvgOptions::default())?;
+/// assert!(svg.starts_with("<svg") && svg.contains("income"));
+/// # Ok::<(), ReportError>(())
+/// ```
 ///
 /// # Errors
 /// If an attribution does not fit its input, or there is nothing to draw.
 pub fn render_svg(row: &RowReport, options: &SvgOptions) -> Result<String> {
-    let _ = options;
-    Ok(row.name.clone())
+    check(row)?;
+    let full = if options.width.is_finite() { options.width.clamp(320.0, 4000.0) } else { 760.0 };
+    let width = full - 2.0 * MARGIN;
+    let mut page = Fragment::new(width);
+    page.text(0.0, 16.0, Style::Heading, Anchor::Start, &one_line(&row.name));
+    page.grow(24.0);
+    for part in &options.parts {
+        match part {
+            SvgPart::Prediction => {
+                if let Some(chart) = prediction::chart(&row.prediction, width, options.top) {
+                    page.stack(GAP / 2.0, chart);
+                }
+            }
+            SvgPart::Attribution => attributions(&mut page, row, width, options)?,
+            SvgPart::Ledger => {
+                for method in &row.methods {
+                    if let Some(account) = &method.ledger {
+                        page.stack(GAP, heading(&format!("Ledger of {}", one_line(&method.name)), width));
+                        page.stack(8.0, ledger::chart(account, width, options.top));
+                    }
+                }
+            }
+        }
+    }
+    Ok(page.document(MARGIN, &format!("Explanation of {}", one_line(&row.name))))
+}
+
+/// Every method's picture of every input, with its captions.
+fn attributions(page: &mut Fragment, row: &RowReport, width: f64, options: &SvgOptions) -> Result<()> {
+    for (index, input) in row.inputs.iter().enumerate() {
+        let prepared: Vec<Prepared> = row
+            .methods
+            .iter()
+            .map(|method| prepare(row, method, index, options.percentile))
+            .collect::<Result<_>>()?;
+        let about = format!("{}: {}", one_line(&input.name), input.view.summary());
+        page.stack(GAP, heading(&about, width));
+        if let InputView::Image(image) = &input.view {
+            page.stack(8.0, images::grid(image, &prepared, width)?);
+            continue;
+        }
+        for item in &prepared {
+            page.stack(10.0, caption(item.method, width));
+            page.stack(8.0, attribution(item, width, options.top));
+            page.stack(8.0, legend::chart(&item.scale, width));
+        }
+    }
+    Ok(())
+}
+
+/// The chart that suits the input's kind (pictures have their own grid).
+pub(crate) fn attribution(item: &Prepared, width: f64, top: usize) -> Fragment {
+    match &item.input.view {
+        InputView::Tokens { ids, texts } => {
+            tokens::chart(ids, texts.as_deref(), item.reduced.values(), &item.scale, width)
+        }
+        InputView::Columns { .. } => {
+            let features = crate::features::top(&item.input.view, &item.reduced, top);
+            bars::features(&features, item.scale.polarity(), width)
+        }
+        InputView::Series { channels, length, values } => {
+            series::chart(channels, *length, values, item.reduced.values(), &item.scale, width)
+        }
+        InputView::Image(_) | InputView::Other { .. } => {
+            strip::chart(item.reduced.values(), &item.scale, width)
+        }
+    }
+}
+
+/// Method name, parameters and completeness on two lines.
+fn caption(method: &MethodReport, width: f64) -> Fragment {
+    let mut out = Fragment::new(width);
+    out.text(0.0, 13.0, Style::Strong, Anchor::Start, &one_line(&method.name));
+    out.text(width, 13.0, Style::Note, Anchor::End, &completeness(method));
+    out.grow(18.0);
+    let parameters = one_line(&method.parameter_line());
+    if !parameters.is_empty() {
+        out.text_fitted(0.0, 29.0, width, Style::Note, Anchor::Start, &parameters);
+        out.grow(16.0);
+    }
+    out
+}
+
+/// `sum 11.29, expected 11.32, gap -0.03 (0.3 %)`.
+pub(crate) fn completeness(method: &MethodReport) -> String {
+    let mut text = format!("sum {}", signed(method.sum));
+    if let Some(expected) = method.expected {
+        text += &format!(", expected {}", signed(expected));
+    }
+    if let Some(gap) = method.gap {
+        text += &format!(", gap {}", signed(gap));
+        if let Some(relative) = method.relative_gap() {
+            text += &format!(" ({})", percent(relative));
+        }
+    }
+    text
+}
+
+fn heading(text: &str, width: f64) -> Fragment {
+    let mut out = Fragment::new(width);
+    out.text_fitted(0.0, 13.0, width, Style::Label, Anchor::Start, text);
+    out.line(0.0, 19.0, width, 19.0, Paint::Line, 1.0);
+    out.grow(20.0);
+    out
 }

@@ -18,11 +18,14 @@ pub(crate) fn number_with(value: f64, digits: usize) -> String {
     if value == 0.0 {
         return "0".into();
     }
-    let magnitude = value.abs().log10().floor();
-    if !(-4.0..6.0).contains(&magnitude) {
+    // The exponent after rounding: 0.09999999 is written as 0.1000, not as 0.10000.
+    let scientific = format!("{value:.*e}", digits.saturating_sub(1));
+    let magnitude: i32 =
+        scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
+    if !(-4..6).contains(&magnitude) {
         return format!("{value:.*e}", digits.saturating_sub(2));
     }
-    let decimals = (digits as f64 - 1.0 - magnitude).max(0.0) as usize;
+    let decimals = (digits as i32 - 1 - magnitude).max(0) as usize;
     let text = format!("{value:.decimals$}");
     if value.fract() == 0.0 && text.contains('.') {
         return text.trim_end_matches('0').trim_end_matches('.').to_string();
@@ -187,6 +190,8 @@ mod tests {
             (-0.03, "-0.03000"),
             (11.3249, "11.32"),
             (123456.0, "123456"),
+            (f64::from(0.1f32), "0.1000"),
+            (0.099_999_99, "0.1000"),
             (1.5e-7, "1.50e-7"),
             (3.2e9, "3.20e9"),
             (f64::NAN, "not a number"),

@@ -45,6 +45,11 @@ impl Ledger {
         self.seed - self.reached - self.absorbed_total()
     }
 
+    /// Whether everything is accounted for up to rounding: a thousandth of the seed (or of what reached the inputs).
+    pub fn balances(&self) -> bool {
+        self.unaccounted().abs() <= 1e-3 * self.seed.abs().max(self.reached.abs())
+    }
+
     /// A value as a share of the seed, or `None` if the seed is zero or not finite.
     pub fn share(&self, value: f64) -> Option<f64> {
         let share = value / self.seed;

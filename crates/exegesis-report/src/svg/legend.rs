@@ -1,0 +1,56 @@
+//! The colour bar with the values at its ends.
+
+use super::fragment::{Anchor, Fragment, Paint, Style};
+use crate::color;
+use crate::data::Polarity;
+use crate::scale::Scale;
+use crate::text::number_with;
+
+const STEPS: usize = 48;
+
+/// A colour bar of at most 220 pixels on the left, its notes on the right.
+pub(crate) fn chart(scale: &Scale, width: f64) -> Fragment {
+    let mut out = Fragment::new(width);
+    let bar = 220.0_f64.min(width);
+    let low = if scale.polarity() == Polarity::Signed { -1.0 } else { 0.0 };
+    // Plain rectangles, because a gradient needs an id that is unique on its page.
+    for step in 0..STEPS {
+        let position = low + (1.0 - low) * (step as f64 + 0.5) / STEPS as f64;
+        let x = step as f64 * bar / STEPS as f64;
+        let paint = Paint::Fixed(color::map(scale.polarity(), position));
+        out.rect(x, 0.0, bar / STEPS as f64 + 0.3, 8.0, paint);
+    }
+    out.frame(0.0, 0.0, bar, 8.0);
+    let limit = number_with(scale.limit(), 3);
+    let (left, right) = match scale.polarity() {
+        Polarity::Signed => (format!("-{limit}"), format!("+{limit}")),
+        Polarity::Unsigned => ("0".to_string(), limit),
+    };
+    out.text(0.0, 22.0, Style::Note, Anchor::Start, &left);
+    if scale.polarity() == Polarity::Signed {
+        out.text(bar / 2.0, 22.0, Style::Note, Anchor::Middle, "0");
+    }
+    out.text(bar, 22.0, Style::Note, Anchor::End, &right);
+    let notes = notes(scale);
+    if width > bar + 120.0 {
+        out.text(bar + 16.0, 9.0, Style::Note, Anchor::Start, &notes);
+        out.grow(26.0);
+    } else {
+        out.text(0.0, 38.0, Style::Note, Anchor::Start, &notes);
+        out.grow(42.0);
+    }
+    out
+}
+
+/// What the colours mean, and what the bar does not show.
+pub(crate) fn notes(scale: &Scale) -> String {
+    let meaning = match scale.polarity() {
+        Polarity::Signed => "blue: against the target, red: for it",
+        Polarity::Unsigned => "magnitude only",
+    };
+    let described = scale.describe();
+    match described.split_once(" (") {
+        Some((_, rest)) => format!("{meaning}; {}", rest.trim_end_matches(')')),
+        None => meaning.to_string(),
+    }
+}
