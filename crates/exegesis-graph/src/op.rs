@@ -22,7 +22,8 @@ macro_rules! operators {
         $(
             $(#[$meta])*
             #[derive(Clone, Debug, PartialEq)]
-            #[allow(missing_docs)]
+            // Fields bear the attribute names of ONNX, which are not all in snake case.
+            #[allow(missing_docs, non_snake_case)]
             pub struct $name { $($(#[$fmeta])* pub $field: $t),* }
             impl Default for $name {
                 fn default() -> Self { Self { $($field: $default),* } }

@@ -1,0 +1,345 @@
+//! From a model graph and a request to a graph that also explains.
+
+use exegesis_graph::op::Binary;
+use exegesis_graph::passes::{common_subexpressions, dead_code, expand, raise, unroll};
+use exegesis_graph::{Builder, Dim, Evaluator, Graph, Op, Role, ValueId};
+use rustc_hash::FxHashSet;
+
+use crate::BatchAxis;
+use crate::dlbacktrace::DlBacktraceRules;
+use crate::error::{Error, Result};
+use crate::explained_input::{ExplainedInput, explained_inputs};
+use crate::gradient::Gradient;
+use crate::ledger::{COLUMNS, Ledger, LedgerNode};
+use crate::method::Method;
+use crate::request::{NodeSelection, Request, Score, Target, Task};
+use crate::rule::RuleSet;
+use crate::seed::{Seed, seed};
+use crate::walk::{Substitution, Walked, carriers, propagate};
+
+/// An attribution that the graph computes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttributionOutput {
+    /// Name of the model's input.
+    pub input: String,
+    /// Name of the graph output.
+    pub output: String,
+    /// True for token ids: one value per token (with `per_dim`, one per embedding dimension).
+    pub is_tokens: bool,
+}
+
+/// The ledger output: `[batch, nodes, columns]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerLayout {
+    /// Name of the graph output.
+    pub output: String,
+    /// Rows, from the output of the model to its inputs.
+    pub nodes: Vec<LedgerNode>,
+    /// Columns.
+    pub columns: &'static [&'static str],
+}
+
+/// A graph that predicts and explains.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// Standard operators only; the model's own inputs and outputs come first, unchanged.
+    pub graph: Graph,
+    /// One attribution per explained input.
+    pub attributions: Vec<AttributionOutput>,
+    /// Task that was given or decided.
+    pub task: Task,
+    /// Logit or probability, as requested.
+    pub score: Score,
+    /// The explained model output.
+    pub output: String,
+    /// Output with the chosen target (int64), when diagnostics were asked for and the target is an index.
+    pub target_output: Option<String>,
+    /// Output with the seeded scores, when diagnostics were asked for.
+    pub score_output: Option<String>,
+    /// Output with the sum of the seed per row, `[batch, 1]`, when diagnostics were asked for; 0 means an empty mask.
+    pub seed_sum_output: Option<String>,
+    /// The ledger of relevance methods.
+    pub ledger: Option<LedgerLayout>,
+    /// Relevance of nodes that were asked for: node name, output name.
+    pub relevance: Vec<(String, String)>,
+    /// Nodes treated by a substitute for a missing rule.
+    pub substitutions: Vec<Substitution>,
+    /// Remarks for the user.
+    pub notes: Vec<String>,
+    /// What the values sum to per row, absorbed relevance included; `None` for methods without such a total.
+    pub expected: Option<f64>,
+}
+
+/// Appends the explanation that `request` asks for to `graph`, which has been prepared by the graph crate's passes.
+///
+/// # Errors
+/// The request does not fit the model, nodes have no rule, or the graph can't be treated.
+pub fn explain(
+    mut graph: Graph,
+    request: &Request,
+    evaluator: &dyn Evaluator,
+    observer: &mut dyn FnMut(&str, &Graph),
+) -> Result<Explained> {
+    let _ = evaluator;
+    raise::raise(&mut graph)?;
+    observer("raised", &graph);
+    let own_outputs = graph.outputs.clone();
+    let output = match &request.output {
+        None => *own_outputs.first().ok_or_else(|| Error::Request("the model has no output".to_string()))?,
+        Some(name) => {
+            own_outputs.iter().copied().find(|v| graph.value(*v).name == *name).ok_or_else(|| {
+                let names: Vec<&str> = own_outputs.iter().map(|v| graph.value(*v).name.as_str()).collect();
+                Error::Request(format!("the model has no output \"{name}\"; it has {}", names.join(", ")))
+            })?
+        }
+    };
+    let inputs = explained_inputs(&graph, &request.explain)?;
+    let roots: Vec<ValueId> = inputs.iter().flat_map(|i| i.roots.iter().copied()).collect();
+    let carrying = carriers(&graph, &roots, &[output])?;
+    unroll::unroll(&mut graph, &|node| node.outputs.iter().flatten().any(|o| carrying.contains(o)))?;
+    expand::expand(&mut graph, &|op| matches!(op, Op::Attention(_) | Op::RotaryEmbedding(_)))?;
+    dead_code::eliminate(&mut graph);
+    mark_masks(&mut graph, &roots, output)?;
+    let rules = rule_set(&graph, &request.method, &roots, output)?;
+
+    let mut b = Builder::new(&mut graph, request.method.name())?;
+    let output_name = b.graph().value(output).name.clone();
+    let batch = BatchAxis::of(&b, inputs.first().map_or(output, |i| i.input))?;
+    let mask = inputs.iter().any(|i| i.is_tokens).then(|| find_mask(b.graph())).flatten();
+    let start = seed(&mut b, output, request, inputs.iter().any(|i| i.is_tokens), mask)?;
+    let reachable = carriers(b.graph(), &roots, &[start.value])?;
+    for input in &inputs {
+        if !input.roots.iter().any(|r| reachable.contains(r)) {
+            return Err(Error::Request(format!(
+                "output \"{output_name}\" does not depend on input \"{}\"",
+                input.name
+            )));
+        }
+    }
+    let mut ledger = Ledger::new(rules.is_relevance());
+    let walked = propagate(
+        &mut b,
+        rules.as_ref(),
+        &[(start.value, start.signal)],
+        &roots,
+        &batch,
+        &mut ledger,
+        request.on_missing_rule,
+    )?;
+    let attributions = attribution_outputs(&mut b, request, &inputs, &walked)?;
+    let ledger = match ledger.finish(&mut b)? {
+        None => None,
+        Some((table, nodes)) => {
+            let output = add_output(&mut b, table, "ledger");
+            Some(LedgerLayout { output, nodes, columns: &COLUMNS })
+        }
+    };
+    let relevance = relevance_outputs(&mut b, request, &walked)?;
+    let Seed { value, signal, target, task, total, mut notes } = start;
+    let (mut target_output, mut score_output, mut seed_sum_output) = (None, None, None);
+    if request.diagnostics {
+        target_output = target
+            .filter(|_| request.target != Target::Input)
+            .map(|target| add_output(&mut b, target, "exegesis/target"));
+        score_output = Some(add_output(&mut b, value, "exegesis/score"));
+        if let Some(sum) = batch.row_sums(&mut b, signal)? {
+            seed_sum_output = Some(add_output(&mut b, sum, "exegesis/seed_sum"));
+        }
+    }
+    for substitution in &walked.substitutions {
+        notes.push(format!(
+            "node \"{}\" ({}) has no rule and was treated by {}",
+            substitution.node, substitution.op, substitution.by
+        ));
+    }
+    observer("explained", &graph);
+    finish(&mut graph)?;
+    observer("lowered", &graph);
+    Ok(Explained {
+        graph,
+        attributions,
+        task,
+        score: request.score,
+        output: output_name,
+        target_output,
+        score_output,
+        seed_sum_output,
+        ledger,
+        relevance,
+        substitutions: walked.substitutions,
+        notes,
+        expected: rules.is_relevance().then_some(total),
+    })
+}
+
+/// Standard operators only, no duplicates, nothing dead.
+fn finish(graph: &mut Graph) -> Result<()> {
+    expand::expand(graph, &|_| true)?;
+    common_subexpressions::merge(graph);
+    dead_code::eliminate(graph);
+    Ok(())
+}
+
+fn rule_set(graph: &Graph, method: &Method, roots: &[ValueId], output: ValueId) -> Result<Box<dyn RuleSet>> {
+    Ok(match method {
+        Method::Gradient | Method::InputXGradient => Box::new(Gradient),
+        Method::DlBacktrace(_) => {
+            Box::new(DlBacktraceRules { embedding_adds: embedding_adds(graph, roots, output)? })
+        }
+    })
+}
+
+/// Additions of constants to a token embedding before the first other layer.
+fn embedding_adds(graph: &Graph, roots: &[ValueId], output: ValueId) -> Result<FxHashSet<String>> {
+    let carrying = carriers(graph, roots, &[output])?;
+    let consumers = graph.consumers();
+    let mut names = FxHashSet::default();
+    let mut stack: Vec<ValueId> = roots.iter().copied().filter(|r| !graph.inputs.contains(r)).collect();
+    while let Some(value) = stack.pop() {
+        for id in &consumers[value.index()] {
+            let node = graph.node(*id);
+            let lone = node.inputs.iter().flatten().filter(|v| carrying.contains(v)).count() == 1;
+            let chained = matches!(&node.op, Op::Binary(Binary::Add)) && lone;
+            if chained {
+                names.insert(node.name.clone());
+            }
+            if chained || matches!(&node.op, Op::Unary(exegesis_graph::op::Unary::Identity)) {
+                stack.extend(node.output(0));
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// Marks additions of a mask or bias to scores right before a softmax.
+fn mark_masks(graph: &mut Graph, roots: &[ValueId], output: ValueId) -> Result<()> {
+    let carrying = carriers(graph, roots, &[output])?;
+    let mut marked = vec![];
+    for (_, node) in graph.nodes() {
+        if !matches!(node.op, Op::Softmax(_)) {
+            continue;
+        }
+        let mut value = node.input(0);
+        while let Some(id) = value.and_then(|v| graph.producer(v)) {
+            let producer = graph.node(id);
+            let on = producer.inputs.iter().flatten().filter(|v| carrying.contains(v)).count();
+            match &producer.op {
+                Op::Unary(exegesis_graph::op::Unary::Identity) | Op::Cast(_) => value = producer.input(0),
+                Op::Binary(Binary::Add) if on == 1 => {
+                    marked.push(id);
+                    value = producer.inputs.iter().flatten().copied().find(|v| carrying.contains(v));
+                }
+                _ => break,
+            }
+        }
+    }
+    for id in marked {
+        graph.node_mut(id).role = Role::AttentionMask;
+    }
+    Ok(())
+}
+
+/// The attention mask among the inputs, if there is exactly one.
+fn find_mask(graph: &Graph) -> Option<ValueId> {
+    let mut masks = graph
+        .inputs
+        .iter()
+        .copied()
+        .filter(|v| graph.value(*v).name.to_lowercase().contains("attention_mask"));
+    match (masks.next(), masks.next()) {
+        (Some(mask), None) => {
+            let shape = graph.value(mask).shape.as_ref()?;
+            (shape.len() == 2).then_some(mask)
+        }
+        _ => None,
+    }
+}
+
+fn add_output(b: &mut Builder<'_>, value: ValueId, name: &str) -> String {
+    // Through Identity, so that a value that is also something else can carry the name.
+    let named = match b.unary(exegesis_graph::op::Unary::Identity, value) {
+        Ok(named) => named,
+        Err(_) => value,
+    };
+    b.assume_shape(named, value);
+    let name = b.graph_mut().rename_value(named, name);
+    b.graph_mut().outputs.push(named);
+    name
+}
+
+fn attribution_outputs(
+    b: &mut Builder<'_>,
+    request: &Request,
+    inputs: &[ExplainedInput],
+    walked: &Walked,
+) -> Result<Vec<AttributionOutput>> {
+    let mut outputs = vec![];
+    for input in inputs {
+        let mut sum: Option<ValueId> = None;
+        for root in &input.roots {
+            let mut signal = match walked.signals.get(root) {
+                Some(signal) => *signal,
+                None => continue,
+            };
+            if request.method == Method::InputXGradient {
+                signal = b.mul(*root, signal)?;
+            }
+            if input.is_tokens && !request.per_dim {
+                let rank = b.rank(signal)?;
+                let id_rank = b.rank(input.input)?;
+                let axes: Vec<usize> = (id_rank..rank).collect();
+                signal = b.reduce_sum(signal, &axes, false)?;
+            }
+            sum = Some(match sum {
+                None => signal,
+                Some(before) => b.add(before, signal)?,
+            });
+        }
+        let value = match sum {
+            Some(value) => value,
+            None => b.zeros_like(input.roots.first().copied().unwrap_or(input.input))?,
+        };
+        if input.is_tokens && !request.per_dim {
+            let shape: Vec<Dim> = b.shape(input.input)?.clone();
+            b.set_shape(value, shape);
+        }
+        let output = add_output(b, value, &format!("attribution/{}", input.name));
+        outputs.push(AttributionOutput { input: input.name.clone(), output, is_tokens: input.is_tokens });
+    }
+    Ok(outputs)
+}
+
+fn relevance_outputs(
+    b: &mut Builder<'_>,
+    request: &Request,
+    walked: &Walked,
+) -> Result<Vec<(String, String)>> {
+    if request.nodes == NodeSelection::None {
+        return Ok(vec![]);
+    }
+    let mut wanted: Vec<(String, ValueId)> = vec![];
+    let mut values: Vec<(&ValueId, &ValueId)> = walked.signals.iter().collect();
+    values.sort();
+    for (value, signal) in values {
+        if let Some(node) = b.graph().producer_node(*value) {
+            wanted.push((node.name.clone(), *signal));
+        }
+    }
+    if let NodeSelection::Named(names) = &request.nodes {
+        for name in names {
+            if !wanted.iter().any(|(node, _)| node == name) {
+                return Err(Error::Request(format!(
+                    "no relevance passes through a node \"{name}\"; `exegesis inspect` lists the nodes"
+                )));
+            }
+        }
+        wanted.retain(|(node, _)| names.contains(node));
+    }
+    Ok(wanted
+        .into_iter()
+        .map(|(node, signal)| {
+            let output = add_output(b, signal, &format!("relevance/{node}"));
+            (node, output)
+        })
+        .collect())
+}

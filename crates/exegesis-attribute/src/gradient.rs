@@ -1,0 +1,177 @@
+//! The gradient rule set: vector-Jacobian products. `Relu'(0) = 0`, ties of maxima share equally.
+
+mod elementwise;
+mod normalization;
+mod reduction;
+
+use exegesis_graph::op::{Binary, ReduceKind, Variadic};
+use exegesis_graph::{Node, Op, ValueId};
+
+use crate::linear::{self, Coefficients, LinearMap};
+use crate::rule::{Context, Outcome, RuleSet};
+use crate::{Result, movement};
+
+/// Rule set of the gradient: for `y = f(x)` with signal `g` on `y`, the signal on `x` is `J^T g`.
+pub struct Gradient;
+
+impl RuleSet for Gradient {
+    fn name(&self) -> &'static str {
+        "gradient"
+    }
+
+    fn is_relevance(&self) -> bool {
+        false
+    }
+
+    fn backward(
+        &self,
+        cx: &mut Context<'_, '_>,
+        node: &Node,
+        signals: &[Option<ValueId>],
+    ) -> Result<Outcome> {
+        if let Some(map) = LinearMap::of(cx, node)? {
+            let Some(g) = signals.first().copied().flatten() else {
+                return Ok(Outcome::Signals(vec![None; node.inputs.len()]));
+            };
+            let r = map.adjoint(cx, g, Coefficients::Signed)?;
+            return Ok(Outcome::at(map.operand, node.inputs.len(), r));
+        }
+        if let Some(outcome) = movement::backward(cx, node, signals)? {
+            return Ok(outcome);
+        }
+        let (Some(g), Some(_)) = (signals.first().copied().flatten(), node.input(0)) else {
+            return Ok(Outcome::NoRule("only its first output has a gradient here".into()));
+        };
+        match &node.op {
+            Op::Binary(kind) => binary(cx, node, *kind, g),
+            Op::Variadic(kind @ (Variadic::Sum | Variadic::Mean)) => {
+                let g = match kind {
+                    Variadic::Mean => cx.b.mul_scalar(g, 1.0 / node.inputs.len().max(1) as f64)?,
+                    _ => g,
+                };
+                let signals = node.inputs.iter().flatten().copied().collect::<Vec<_>>();
+                let signals =
+                    signals.into_iter().map(|x| Ok(Some(cx.b.sum_to(g, x)?))).collect::<Result<_>>()?;
+                Ok(Outcome::Signals(signals))
+            }
+            Op::MatMul(_) => {
+                let (Some(a), Some(b)) = (node.input(0), node.input(1)) else {
+                    return Ok(Outcome::NoRule("an operand is missing".into()));
+                };
+                Ok(Outcome::Signals(vec![
+                    Some(linear::matmul_adjoint_left(cx, g, b, a)?),
+                    Some(linear::matmul_adjoint_right(cx, g, a, b)?),
+                ]))
+            }
+            Op::Einsum(_) => {
+                let operands: Vec<ValueId> = node.inputs.iter().flatten().copied().collect();
+                let &[a, b] = operands.as_slice() else {
+                    return Ok(Outcome::NoRule("only einsum of two operands has a rule".into()));
+                };
+                Ok(Outcome::Signals(vec![
+                    Some(linear::einsum_adjoint(cx, node, g, b, a, 0)?),
+                    Some(linear::einsum_adjoint(cx, node, g, a, b, 1)?),
+                ]))
+            }
+            Op::Reduce(reduce) if !matches!(reduce.kind, ReduceKind::Sum | ReduceKind::Mean) => {
+                reduction::backward(cx, node, reduce.kind, g)
+            }
+            Op::Softmax(_) | Op::LogSoftmax(_) => normalization::softmax(cx, node, g),
+            Op::BatchNormalization(_)
+            | Op::LayerNormalization(_)
+            | Op::RmsNormalization(_)
+            | Op::InstanceNormalization(_)
+            | Op::GroupNormalization(_)
+            | Op::LpNormalization(_) => normalization::backward(cx, node, g),
+            _ => elementwise::backward(cx, node, g),
+        }
+    }
+}
+
+fn binary(cx: &mut Context<'_, '_>, node: &Node, kind: Binary, g: ValueId) -> Result<Outcome> {
+    let (Some(a), Some(b)) = (node.input(0), node.input(1)) else {
+        return Ok(Outcome::NoRule("an operand is missing".into()));
+    };
+    let y = node.output(0);
+    let (on_a, on_b) = (cx.carries(node, 0), cx.carries(node, 1));
+    let mut signals = vec![None, None];
+    let mut send = |cx: &mut Context<'_, '_>, i: usize, signal: ValueId| -> Result<()> {
+        signals[i] = Some(cx.b.sum_to(signal, if i == 0 { a } else { b })?);
+        Ok(())
+    };
+    match kind {
+        Binary::Add | Binary::Sub => {
+            if on_a {
+                send(cx, 0, g)?;
+            }
+            if on_b {
+                let signal =
+                    if kind == Binary::Sub { cx.b.unary(exegesis_graph::op::Unary::Neg, g)? } else { g };
+                send(cx, 1, signal)?;
+            }
+        }
+        Binary::Mul => {
+            if on_a {
+                let signal = cx.b.mul(g, b)?;
+                send(cx, 0, signal)?;
+            }
+            if on_b {
+                let signal = cx.b.mul(g, a)?;
+                send(cx, 1, signal)?;
+            }
+        }
+        Binary::Div => {
+            let over_b = cx.b.div(g, b)?;
+            if on_a {
+                send(cx, 0, over_b)?;
+            }
+            if let (true, Some(y)) = (on_b, y) {
+                let signal = cx.b.mul(over_b, y)?;
+                let signal = cx.b.unary(exegesis_graph::op::Unary::Neg, signal)?;
+                send(cx, 1, signal)?;
+            }
+        }
+        Binary::Pow => {
+            if on_a {
+                let exponent = cx.b.graph().constant(b).and_then(|t| t.single());
+                let derivative = match exponent {
+                    Some(2.0) => cx.b.mul_scalar(a, 2.0)?,
+                    Some(e) => {
+                        let power = cx.b.scalar(e - 1.0, a)?;
+                        let power = cx.b.pow(a, power)?;
+                        cx.b.mul_scalar(power, e)?
+                    }
+                    None => {
+                        let less = cx.b.add_scalar(b, -1.0)?;
+                        let power = cx.b.pow(a, less)?;
+                        cx.b.mul(b, power)?
+                    }
+                };
+                let signal = cx.b.mul(g, derivative)?;
+                send(cx, 0, signal)?;
+            }
+            if let (true, Some(y)) = (on_b, y) {
+                let log = cx.b.unary(exegesis_graph::op::Unary::Log, a)?;
+                let derivative = cx.b.mul(y, log)?;
+                let signal = cx.b.mul(g, derivative)?;
+                send(cx, 1, signal)?;
+            }
+        }
+        Binary::PRelu => {
+            let zero = cx.b.scalar(0.0, a)?;
+            let positive = cx.b.op(Binary::Greater, &[a, zero])?;
+            if on_a {
+                let scaled = cx.b.mul(g, b)?;
+                let signal = cx.b.select(positive, g, scaled)?;
+                send(cx, 0, signal)?;
+            }
+            if on_b {
+                let scaled = cx.b.mul(g, a)?;
+                let signal = cx.b.select(positive, zero, scaled)?;
+                send(cx, 1, signal)?;
+            }
+        }
+        _ => return Ok(Outcome::NoRule("it gives no real number".into())),
+    }
+    Ok(Outcome::Signals(signals))
+}

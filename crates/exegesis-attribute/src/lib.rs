@@ -1,0 +1,31 @@
+//! White-box attribution: a method appends to the graph of a model the nodes that compute its explanation.
+//!
+//! What lives here: the reverse walk ([`propagate`]), the rule sets, targets and seeds, and [`explain`], which puts them
+//! together. What does not: running the result (the runtime crate) and drawing it (the report crate).
+
+mod batch;
+mod dlbacktrace;
+mod error;
+mod explain;
+mod explained_input;
+mod gradient;
+mod ledger;
+mod linear;
+mod method;
+mod movement;
+mod request;
+mod rule;
+mod seed;
+mod walk;
+
+pub use batch::BatchAxis;
+pub use dlbacktrace::DlBacktraceRules;
+pub use error::{Error, MissingRule, Result};
+pub use explain::{AttributionOutput, Explained, LedgerLayout, explain};
+pub use explained_input::{ExplainedInput, explained_inputs};
+pub use gradient::Gradient;
+pub use ledger::{COLUMNS as LEDGER_COLUMNS, Class, Ledger, LedgerNode};
+pub use method::{DlBacktrace, Method, MethodInfo, ParameterInfo};
+pub use request::{NodeSelection, Request, Score, Target, Task};
+pub use rule::{Context, Outcome, RuleSet};
+pub use walk::{OnMissingRule, Substitution, Walked, carriers, propagate};

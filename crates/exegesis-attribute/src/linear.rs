@@ -1,0 +1,456 @@
+//! Operators that are linear in one carrier operand with constant coefficients: their forward map and its adjoint, with
+//! the coefficients as they are or by absolute value. Gradient, LRP and DLBacktrace rules share them.
+
+mod convolution;
+pub mod pooling;
+mod resize;
+
+pub use convolution::{Geometry, Window, adjoint_of_windows, geometry};
+
+use exegesis_graph::op::{self, ReduceKind};
+use exegesis_graph::{Dim, Node, Op, ValueId};
+
+use crate::Result;
+use crate::rule::Context;
+
+/// Coefficients to use: as trained, or by absolute value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coefficients {
+    /// `W`.
+    Signed,
+    /// `|W|`.
+    Absolute,
+}
+
+/// A node seen as `y = W x + bias` in its carrier operand `x`.
+pub struct LinearMap {
+    node: Node,
+    /// Position of the carrier operand.
+    pub operand: usize,
+    /// The operand `x`.
+    pub x: ValueId,
+    /// Additive term of the output, in a shape that broadcasts to it.
+    pub bias: Option<ValueId>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// `x W` (leading axes broadcast).
+    Right(ValueId),
+    /// `W x`.
+    Left(ValueId),
+    /// `alpha x' W'` of Gemm with the carrier as A, or as B.
+    Gemm {
+        weight: ValueId,
+        carrier_is_a: bool,
+    },
+    Linear {
+        weight: ValueId,
+        transposed: bool,
+    },
+    Conv(ValueId),
+    ConvTranspose(ValueId),
+    Einsum {
+        weight: ValueId,
+    },
+    AveragePool,
+    GlobalAveragePool,
+    Reduce {
+        mean: bool,
+    },
+    CumSum,
+    Resize,
+}
+
+impl LinearMap {
+    /// The node as a linear map, or `None` if it is not one (several carriers, or another kind of operator).
+    ///
+    /// # Errors
+    /// The node is ill-formed.
+    pub fn of(cx: &mut Context<'_, '_>, node: &Node) -> Result<Option<Self>> {
+        let carriers = cx.carrier_operands(node);
+        let &[operand] = carriers.as_slice() else { return Ok(None) };
+        let Some(x) = node.input(operand) else { return Ok(None) };
+        let other = |i: usize| node.input(i).filter(|_| i != operand);
+        let mut bias = None;
+        let kind = match &node.op {
+            Op::MatMul(_) => match operand {
+                0 => other(1).map(Kind::Right),
+                _ => other(0).map(Kind::Left),
+            },
+            Op::Gemm(gemm) if operand < 2 => {
+                if let Some(c) = node.input(2) {
+                    bias = Some(cx.b.mul_scalar(c, f64::from(gemm.beta))?);
+                }
+                other(1 - operand).map(|weight| Kind::Gemm { weight, carrier_is_a: operand == 0 })
+            }
+            Op::Linear(linear) if operand == 0 => {
+                bias = node.input(2);
+                other(1).map(|weight| Kind::Linear { weight, transposed: linear.transB })
+            }
+            Op::Conv(_) | Op::ConvTranspose(_) if operand == 0 => {
+                if let Some(b) = node.input(2) {
+                    let mut dims = vec![1i64; cx.b.rank(x)?];
+                    dims[1] = -1;
+                    bias = Some(cx.b.reshape_to(b, &dims)?);
+                }
+                let weight = other(1);
+                match &node.op {
+                    Op::Conv(_) => weight.map(Kind::Conv),
+                    _ => weight.map(Kind::ConvTranspose),
+                }
+            }
+            Op::Einsum(_) if node.inputs.len() == 2 => {
+                other(1 - operand).map(|weight| Kind::Einsum { weight })
+            }
+            Op::AveragePool(_) => Some(Kind::AveragePool),
+            Op::GlobalAveragePool(_) => Some(Kind::GlobalAveragePool),
+            Op::Reduce(r) if operand == 0 && matches!(r.kind, ReduceKind::Sum | ReduceKind::Mean) => {
+                Some(Kind::Reduce { mean: r.kind == ReduceKind::Mean })
+            }
+            Op::CumSum(_) if operand == 0 => Some(Kind::CumSum),
+            Op::Resize(_) if operand == 0 => Some(Kind::Resize),
+            _ => None,
+        };
+        Ok(kind.map(|kind| Self { node: node.clone(), operand, x, bias, kind }))
+    }
+
+    fn weight(&self, cx: &mut Context<'_, '_>, weight: ValueId, form: Coefficients) -> Result<ValueId> {
+        match form {
+            Coefficients::Signed => Ok(weight),
+            Coefficients::Absolute => Ok(cx.b.abs(weight)?),
+        }
+    }
+
+    /// `W v` without the bias, for `v` of the shape of `x`.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn forward(&self, cx: &mut Context<'_, '_>, v: ValueId, form: Coefficients) -> Result<ValueId> {
+        let op = self.node.op.clone();
+        Ok(match &self.kind {
+            Kind::Right(w) => {
+                let w = self.weight(cx, *w, form)?;
+                cx.b.matmul(v, w)?
+            }
+            Kind::Left(w) => {
+                let w = self.weight(cx, *w, form)?;
+                cx.b.matmul(w, v)?
+            }
+            Kind::Gemm { weight, carrier_is_a } => {
+                let Op::Gemm(gemm) = &self.node.op else { unreachable!("kind follows the operator") };
+                let alpha = if form == Coefficients::Absolute { gemm.alpha.abs() } else { gemm.alpha };
+                let w = self.weight(cx, *weight, form)?;
+                let operands = if *carrier_is_a { [v, w] } else { [w, v] };
+                cx.b.op(op::Gemm { alpha, ..gemm.clone() }, &operands)?
+            }
+            Kind::Linear { weight, transposed } => {
+                let w = self.weight(cx, *weight, form)?;
+                if *transposed { self.rows_times(cx, v, w, true)? } else { cx.b.matmul(v, w)? }
+            }
+            Kind::Conv(w) | Kind::ConvTranspose(w) => {
+                let w = self.weight(cx, *w, form)?;
+                cx.b.op(op, &[v, w])?
+            }
+            Kind::Einsum { weight } => {
+                let w = self.weight(cx, *weight, form)?;
+                let operands = if self.operand == 0 { [v, w] } else { [w, v] };
+                cx.b.op(op, &operands)?
+            }
+            Kind::AveragePool | Kind::GlobalAveragePool => cx.b.op(op, &[v])?,
+            Kind::Reduce { .. } | Kind::CumSum => {
+                let mut operands = vec![Some(v)];
+                operands.extend(self.node.inputs.iter().skip(1));
+                cx.b.op_with(op, operands, 1)?[0]
+            }
+            Kind::Resize => resize::apply(cx, &self.node, self.x, v, form, false)?,
+        })
+    }
+
+    /// `W^T g`, of the shape of `x`, for `g` of the shape of the output.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn adjoint(&self, cx: &mut Context<'_, '_>, g: ValueId, form: Coefficients) -> Result<ValueId> {
+        let x = self.x;
+        Ok(match &self.kind {
+            Kind::Right(w) => {
+                let w = self.weight(cx, *w, form)?;
+                matmul_adjoint_left(cx, g, w, x)?
+            }
+            Kind::Left(w) => {
+                let w = self.weight(cx, *w, form)?;
+                matmul_adjoint_right(cx, g, w, x)?
+            }
+            Kind::Gemm { weight, carrier_is_a } => {
+                let Op::Gemm(gemm) = &self.node.op else { unreachable!("kind follows the operator") };
+                let alpha = if form == Coefficients::Absolute { gemm.alpha.abs() } else { gemm.alpha };
+                let w = self.weight(cx, *weight, form)?;
+                gemm_adjoint(cx, g, w, alpha, (gemm.transA, gemm.transB), *carrier_is_a)?
+            }
+            Kind::Linear { weight, transposed } => {
+                let w = self.weight(cx, *weight, form)?;
+                let r = if *transposed { cx.b.matmul(g, w)? } else { self.rows_times(cx, g, w, true)? };
+                cx.b.assume_shape(r, x);
+                r
+            }
+            Kind::Conv(w) => convolution::adjoint_of_conv(cx, &self.node, g, *w, x, form)?,
+            Kind::ConvTranspose(w) => {
+                let w = self.weight(cx, *w, form)?;
+                convolution::adjoint_of_conv_transpose(cx, &self.node, g, w, x)?
+            }
+            Kind::Einsum { weight } => {
+                let w = self.weight(cx, *weight, form)?;
+                einsum_adjoint(cx, &self.node, g, w, x, self.operand)?
+            }
+            Kind::AveragePool => pooling::adjoint_of_average(cx, &self.node, g, x)?,
+            Kind::GlobalAveragePool => {
+                let axes: Vec<usize> = (2..cx.b.rank(x)?).collect();
+                let g = divide_by_count(cx, g, x, &axes)?;
+                cx.b.expand_like(g, x)?
+            }
+            Kind::Reduce { mean } => {
+                let axes = reduced_axes(cx, &self.node, x)?;
+                let mut g = keep_axes(cx, &self.node, g, &axes)?;
+                if *mean {
+                    g = divide_by_count(cx, g, x, &axes)?;
+                }
+                cx.b.expand_like(g, x)?
+            }
+            Kind::CumSum => {
+                let Op::CumSum(sum) = &self.node.op else { unreachable!("kind follows the operator") };
+                let back = op::CumSum { exclusive: sum.exclusive, reverse: !sum.reverse };
+                cx.b.op_with(back, vec![Some(g), self.node.input(1)], 1)?[0]
+            }
+            Kind::Resize => resize::apply(cx, &self.node, self.x, g, form, true)?,
+        })
+    }
+
+    /// `rows W'` for a matrix `W`, rows being the last axis of `v`: through Gemm, so that no transposed copy of the
+    /// weights is made.
+    fn rows_times(
+        &self,
+        cx: &mut Context<'_, '_>,
+        v: ValueId,
+        w: ValueId,
+        transposed: bool,
+    ) -> Result<ValueId> {
+        rows_times(cx, v, w, transposed)
+    }
+}
+
+fn rows_times(cx: &mut Context<'_, '_>, v: ValueId, w: ValueId, transposed: bool) -> Result<ValueId> {
+    let rank = cx.b.rank(v)?;
+    let gemm = op::Gemm { transB: transposed, ..op::Gemm::default() };
+    if rank == 2 {
+        return Ok(cx.b.op(gemm, &[v, w])?);
+    }
+    let w_shape = cx.b.shape(w)?.clone();
+    let (k, n) = if transposed { (&w_shape[1], &w_shape[0]) } else { (&w_shape[0], &w_shape[1]) };
+    let (Some(k), Some(n)) = (k.fixed(), n.fixed()) else {
+        let w = if transposed { cx.b.transpose_last(w)? } else { w };
+        return Ok(cx.b.matmul(v, w)?);
+    };
+    let v_shape = cx.b.shape(v)?.clone();
+    let flat = cx.b.reshape_to(v, &[-1, k as i64])?;
+    let product = cx.b.op(gemm, &[flat, w])?;
+    let unknown = v_shape[..rank - 1].iter().filter(|d| d.fixed().is_none()).count();
+    let out = if unknown <= 1 {
+        let mut dims: Vec<i64> = v_shape.iter().map(|d| d.fixed().map_or(-1, |n| n as i64)).collect();
+        dims[rank - 1] = n as i64;
+        cx.b.reshape_to(product, &dims)?
+    } else {
+        let lead = cx.b.op(op::Shape { start: 0, end: Some(-1) }, &[v])?;
+        let n = cx.b.ints(&[n as i64]);
+        let shape = cx.b.concat(&[lead, n], 0)?;
+        cx.b.reshape(product, shape)?
+    };
+    let mut shape = v_shape;
+    shape[rank - 1] = Dim::Fixed(n);
+    cx.b.set_shape(out, shape);
+    Ok(out)
+}
+
+/// Gradient of `a b` with respect to `a`: `g b^T`, summed over broadcast axes.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn matmul_adjoint_left(cx: &mut Context<'_, '_>, g: ValueId, b: ValueId, a: ValueId) -> Result<ValueId> {
+    let (rank_a, rank_b, rank_g) = (cx.b.rank(a)?, cx.b.rank(b)?, cx.b.rank(g)?);
+    if rank_b == 1 {
+        // [.., k] . [k] -> [..]: every row of a gets its g times b.
+        let g = cx.b.unsqueeze(g, &[rank_g])?;
+        return Ok(cx.b.mul(g, b)?);
+    }
+    if rank_a == 1 {
+        // [k] . [.., k, n] -> [.., n].
+        let g = cx.b.unsqueeze(g, &[rank_g - 1])?;
+        let bt = cx.b.transpose_last(b)?;
+        let r = cx.b.matmul(g, bt)?;
+        let r = cx.b.squeeze(r, &[rank_g - 1])?;
+        return Ok(cx.b.sum_to(r, a)?);
+    }
+    if rank_b == 2 && cx.b.graph().constant(b).is_some() || rank_b == 2 && is_abs_of_constant(cx, b) {
+        let r = rows_times(cx, g, b, true)?;
+        cx.b.assume_shape(r, a);
+        return Ok(r);
+    }
+    let bt = cx.b.transpose_last(b)?;
+    let r = cx.b.matmul(g, bt)?;
+    Ok(cx.b.sum_to(r, a)?)
+}
+
+fn is_abs_of_constant(cx: &Context<'_, '_>, v: ValueId) -> bool {
+    let graph = cx.b.graph();
+    graph
+        .producer_node(v)
+        .is_some_and(|n| n.input(0).is_some_and(|i| graph.constant(i).is_some()) && n.inputs.len() == 1)
+}
+
+/// Gradient of `a b` with respect to `b`: `a^T g`, summed over broadcast axes.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn matmul_adjoint_right(cx: &mut Context<'_, '_>, g: ValueId, a: ValueId, b: ValueId) -> Result<ValueId> {
+    let (rank_a, rank_b, rank_g) = (cx.b.rank(a)?, cx.b.rank(b)?, cx.b.rank(g)?);
+    if rank_b == 1 {
+        // [.., m, k] . [k] -> [.., m].
+        let g = cx.b.unsqueeze(g, &[rank_g])?;
+        let at = if rank_a == 1 { a } else { cx.b.transpose_last(a)? };
+        let r = if rank_a == 1 { cx.b.mul(g, at)? } else { cx.b.matmul(at, g)? };
+        let r = if rank_a == 1 { r } else { cx.b.squeeze(r, &[rank_g])? };
+        return Ok(cx.b.sum_to(r, b)?);
+    }
+    if rank_a == 1 {
+        // [k] . [.., k, n] -> [.., n]: outer product.
+        let g = cx.b.unsqueeze(g, &[rank_g - 1])?;
+        let a = cx.b.unsqueeze(a, &[1])?;
+        let r = cx.b.mul(a, g)?;
+        return Ok(cx.b.sum_to(r, b)?);
+    }
+    let at = cx.b.transpose_last(a)?;
+    let r = cx.b.matmul(at, g)?;
+    Ok(cx.b.sum_to(r, b)?)
+}
+
+/// Gradient of `alpha A' B'` with respect to the carrier, given the other matrix.
+fn gemm_adjoint(
+    cx: &mut Context<'_, '_>,
+    g: ValueId,
+    w: ValueId,
+    alpha: f32,
+    (trans_a, trans_b): (bool, bool),
+    carrier_is_a: bool,
+) -> Result<ValueId> {
+    let product = |cx: &mut Context<'_, '_>, p: ValueId, q: ValueId, ta: bool, tb: bool| {
+        cx.b.op(op::Gemm { alpha, beta: 1.0, transA: ta, transB: tb }, &[p, q])
+    };
+    Ok(match (carrier_is_a, trans_a, trans_b) {
+        (true, false, _) => product(cx, g, w, false, !trans_b)?,
+        (true, true, _) => product(cx, w, g, trans_b, true)?,
+        (false, _, false) => product(cx, w, g, !trans_a, false)?,
+        (false, _, true) => product(cx, g, w, true, trans_a)?,
+    })
+}
+
+/// Splits `"ab,bc->ac"` into operand and result subscripts; `None` for repeated indices, ellipses or implicit results.
+pub fn einsum_terms(equation: &str) -> Option<(Vec<String>, String)> {
+    let equation: String = equation.chars().filter(|c| !c.is_whitespace()).collect();
+    let (operands, result) = equation.split_once("->")?;
+    let operands: Vec<String> = operands.split(',').map(str::to_string).collect();
+    let plain = |s: &str| {
+        let mut seen: Vec<char> = s.chars().collect();
+        seen.sort_unstable();
+        seen.windows(2).all(|w| w[0] != w[1]) && s.chars().all(char::is_alphabetic)
+    };
+    (operands.iter().all(|o| plain(o)) && plain(result)).then(|| (operands, result.to_string()))
+}
+
+/// Gradient of a two-operand einsum with respect to `x` (its operand `operand`): the einsum of `g` with the other.
+///
+/// # Errors
+/// The equation has an index that only `x` has (a plain sum), a repeated index or an ellipsis.
+pub fn einsum_adjoint(
+    cx: &mut Context<'_, '_>,
+    node: &Node,
+    g: ValueId,
+    other: ValueId,
+    x: ValueId,
+    operand: usize,
+) -> Result<ValueId> {
+    let Op::Einsum(einsum) = &node.op else { unreachable!("called for einsum nodes") };
+    let terms = einsum_terms(&einsum.equation).filter(|(operands, result)| {
+        operands.len() == 2
+            && operands[operand].chars().all(|c| result.contains(c) || operands[1 - operand].contains(c))
+    });
+    let Some((operands, result)) = terms else {
+        return Err(exegesis_graph::Error::unsupported(format!(
+            "einsum \"{}\" can't be reversed; write it as matrix products",
+            einsum.equation
+        ))
+        .into());
+    };
+    let equation = format!("{result},{}->{}", operands[1 - operand], operands[operand]);
+    let out = cx.b.op(op::Einsum { equation }, &[g, other])?;
+    cx.b.assume_shape(out, x);
+    Ok(out)
+}
+
+/// Axes that a reduction node reduces, counted from the front.
+///
+/// # Errors
+/// The axes are not constant.
+pub fn reduced_axes(cx: &Context<'_, '_>, node: &Node, x: ValueId) -> Result<Vec<usize>> {
+    let rank = cx.b.rank(x)?;
+    let Op::Reduce(reduce) = &node.op else { unreachable!("called for reductions") };
+    let axes = match node.input(1) {
+        None => vec![],
+        Some(axes) => cx.b.const_ints(Some(axes)).ok_or_else(|| {
+            exegesis_graph::Error::unsupported("the axes of this reduction are not constant")
+        })?,
+    };
+    if axes.is_empty() {
+        return Ok(if reduce.noop_with_empty_axes { vec![] } else { (0..rank).collect() });
+    }
+    let mut axes = axes.iter().map(|a| cx.b.axis(*a, rank)).collect::<Result<Vec<_>, _>>()?;
+    axes.sort_unstable();
+    axes.dedup();
+    Ok(axes)
+}
+
+/// `g` of a reduction with its reduced axes present as size 1.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn keep_axes(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, axes: &[usize]) -> Result<ValueId> {
+    match &node.op {
+        Op::Reduce(reduce) if !reduce.keepdims => Ok(cx.b.unsqueeze(g, axes)?),
+        _ => Ok(g),
+    }
+}
+
+/// `g` divided by the number of elements of `x` along `axes`.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn divide_by_count(cx: &mut Context<'_, '_>, g: ValueId, x: ValueId, axes: &[usize]) -> Result<ValueId> {
+    let shape = cx.b.shape(x)?.clone();
+    let fixed: Option<usize> = axes.iter().map(|a| shape[*a].fixed()).product();
+    match fixed {
+        Some(n) => Ok(cx.b.mul_scalar(g, 1.0 / n.max(1) as f64)?),
+        None => {
+            let mut count = None;
+            for axis in axes {
+                let dim = cx.b.dim_of(x, *axis)?;
+                count = Some(match count {
+                    None => dim,
+                    Some(before) => cx.b.mul(before, dim)?,
+                });
+            }
+            let Some(count) = count else { return Ok(g) };
+            let to = cx.b.dtype(g);
+            let count = cx.b.op(op::Cast { to }, &[count])?;
+            Ok(cx.b.div(g, count)?)
+        }
+    }
+}

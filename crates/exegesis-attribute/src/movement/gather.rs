@@ -1,0 +1,95 @@
+//! Gather along an axis, and scatters.
+
+use exegesis_graph::op::{self, ScatterReduction};
+use exegesis_graph::{Error, Node, Op, ValueId};
+
+use crate::Result;
+use crate::ledger::Class;
+use crate::rule::{Context, Outcome};
+
+/// Adds `g` back to the slices of `x` that were taken.
+///
+/// # Errors
+/// The node is ill-formed.
+pub fn gather(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId, axis: i64) -> Result<ValueId> {
+    let rank = cx.b.rank(x)?;
+    let axis = cx.b.axis(axis, rank)?;
+    let indices = node.input(1).ok_or_else(|| Error::malformed("Gather without indices"))?;
+    let index_rank = cx.b.rank(indices)?;
+    let size = cx.b.shape(x)?[axis].fixed();
+    let single = cx.b.const_ints(Some(indices)).filter(|i| i.len() == 1).map(|i| i[0]);
+    if let (Some(index), Some(size)) = (single, size) {
+        // One slice: put the axis back and pad.
+        let size = size as i64;
+        let index = if index < 0 { index + size } else { index };
+        if !(0..size).contains(&index) {
+            return Err(Error::malformed(format!("index {index} is outside an axis of size {size}")).into());
+        }
+        let slice = match index_rank {
+            0 => cx.b.unsqueeze(g, &[axis])?,
+            1 => g,
+            n => {
+                let extra: Vec<usize> = (axis..axis + n - 1).collect();
+                cx.b.squeeze(g, &extra)?
+            }
+        };
+        let mut pads = vec![0; 2 * rank];
+        pads[axis] = index;
+        pads[rank + axis] = size - 1 - index;
+        let out = cx.b.pad(slice, &pads, 0.0)?;
+        cx.b.assume_shape(out, x);
+        return Ok(out);
+    }
+    // Bring the gathered axes of g to the front and add whole slices: zeros[index] += g.
+    let g_rank = cx.b.rank(g)?;
+    let mut perm: Vec<usize> = (axis..axis + index_rank).collect();
+    perm.extend(0..axis);
+    perm.extend(axis + index_rank..g_rank);
+    let updates = cx.b.transpose(g, &perm)?;
+    let mut to_front = vec![axis];
+    to_front.extend((0..rank).filter(|a| *a != axis));
+    let mut back = vec![0; rank];
+    for (i, p) in to_front.iter().enumerate() {
+        back[*p] = i;
+    }
+    let zeros = cx.b.zeros_like(x)?;
+    let zeros = cx.b.transpose(zeros, &to_front)?;
+    let coordinates = cx.b.unsqueeze(indices, &[index_rank])?;
+    let sum = cx.b.op(op::ScatterND { reduction: ScatterReduction::Add }, &[zeros, coordinates, updates])?;
+    let out = cx.b.transpose(sum, &back)?;
+    cx.b.assume_shape(out, x);
+    Ok(out)
+}
+
+/// Scatter with replacement: overwritten cells of the data get nothing, updates get what stands in their cells.
+///
+/// # Errors
+/// The node is ill-formed.
+pub fn scatter(cx: &mut Context<'_, '_>, node: &Node, g: ValueId) -> Result<Outcome> {
+    let (Some(indices), Some(updates)) = (node.input(1), node.input(2)) else {
+        return Err(Error::malformed("a scatter without indices or updates").into());
+    };
+    let reduction = match &node.op {
+        Op::ScatterElements(s) => s.reduction,
+        Op::ScatterND(s) => s.reduction,
+        _ => unreachable!("called for scatters"),
+    };
+    if reduction != ScatterReduction::None {
+        return Ok(Outcome::NoRule(format!("reduction {} has no rule", reduction.as_str())));
+    }
+    let taken = match &node.op {
+        Op::ScatterElements(s) => cx.b.op(op::GatherElements { axis: s.axis }, &[g, indices])?,
+        _ => cx.b.op(op::GatherND::default(), &[g, indices])?,
+    };
+    let mut signals = vec![None; 3];
+    if cx.carries(node, 0) {
+        let zeros = cx.b.zeros_like(updates)?;
+        signals[0] = Some(cx.b.op(node.op.clone(), &[g, indices, zeros])?);
+    }
+    if cx.carries(node, 2) {
+        signals[2] = Some(taken);
+    } else {
+        cx.absorb(Class::Constant, taken)?;
+    }
+    Ok(Outcome::Signals(signals))
+}

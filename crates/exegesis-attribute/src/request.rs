@@ -1,0 +1,142 @@
+//! What a user asks for: method, target, task, score.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+use crate::method::Method;
+use crate::walk::OnMissingRule;
+
+/// Which scalar of the output is explained.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Target {
+    /// The largest score of each row.
+    #[default]
+    ArgMax,
+    /// A class (or token) index.
+    Class(usize),
+    /// Score of the first minus score of the second.
+    Difference(usize, usize),
+    /// A cell of the output, by its indices behind the batch axis.
+    Position(Vec<usize>),
+    /// A class index per row, read from an additional int64 graph input `target` `[batch]`.
+    Input,
+}
+
+/// What the output means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// `[batch, classes]`.
+    Classification,
+    /// One unit, a probability or its logit.
+    Binary,
+    /// `[batch, labels]`, independent probabilities.
+    MultiLabel,
+    /// One or several real numbers.
+    Regression,
+    /// `[batch, classes, height, width]` (or channels last).
+    Segmentation,
+    /// `[batch, coordinates]`.
+    BoundingBox,
+    /// `[batch, tokens, vocabulary]`, the last position.
+    NextToken,
+    /// `[batch, features]` without a meaning per unit.
+    Embedding,
+}
+
+impl Task {
+    /// All tasks, with their names on the command line.
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::Classification, "classification"),
+        (Self::Binary, "binary"),
+        (Self::MultiLabel, "multi-label"),
+        (Self::Regression, "regression"),
+        (Self::Segmentation, "segmentation"),
+        (Self::BoundingBox, "bbox"),
+        (Self::NextToken, "next-token"),
+        (Self::Embedding, "embedding"),
+    ];
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL.iter().find(|(task, _)| task == self).map_or("", |(_, name)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Task {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL.iter().find(|(_, name)| *name == text).map(|(task, _)| *task).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|(_, name)| *name).collect();
+            Error::Request(format!("unknown task `{text}`; known are auto, {}", names.join(", ")))
+        })
+    }
+}
+
+/// Which side of a final softmax or sigmoid is explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Score {
+    /// Before it.
+    #[default]
+    Logit,
+    /// After it.
+    Probability,
+}
+
+/// Intermediate values whose relevance is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum NodeSelection {
+    /// None.
+    #[default]
+    None,
+    /// Every node that the walk visits.
+    All,
+    /// Nodes with these names.
+    Named(Vec<String>),
+}
+
+/// What to explain, and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method and its parameters.
+    pub method: Method,
+    /// The scalar that is explained.
+    pub target: Target,
+    /// Meaning of the output; `None` decides from its shape.
+    pub task: Option<Task>,
+    /// Logit or probability.
+    pub score: Score,
+    /// Output to explain; `None` is the first.
+    pub output: Option<String>,
+    /// Inputs to explain; empty chooses float inputs and token ids.
+    pub explain: Vec<String>,
+    /// What to do at a node without a rule.
+    pub on_missing_rule: OnMissingRule,
+    /// Nodes whose relevance becomes an output.
+    pub nodes: NodeSelection,
+    /// Keep the embedding axis of token ids.
+    pub per_dim: bool,
+    /// Add outputs that the report needs (target, score); a compiled file does without.
+    pub diagnostics: bool,
+}
+
+impl Request {
+    /// The method with every other choice at its default.
+    pub fn new(method: Method) -> Self {
+        Self {
+            method,
+            target: Target::default(),
+            task: None,
+            score: Score::default(),
+            output: None,
+            explain: vec![],
+            on_missing_rule: OnMissingRule::default(),
+            nodes: NodeSelection::default(),
+            per_dim: false,
+            diagnostics: true,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What a rule set is, and what a rule can use while it appends nodes.
+
+use exegesis_graph::{Builder, Node, ValueId};
+use rustc_hash::FxHashSet;
+
+use crate::ledger::{Class, Ledger};
+use crate::{Result, batch::BatchAxis};
+
+/// What a rule did.
+pub enum Outcome {
+    /// The signal for each operand of the node (`None` where nothing flows).
+    Signals(Vec<Option<ValueId>>),
+    /// The rule set has no rule for this node, and why.
+    NoRule(String),
+}
+
+impl Outcome {
+    /// The signal of a node with one operand that receives.
+    pub fn one(signal: ValueId) -> Self {
+        Self::Signals(vec![Some(signal)])
+    }
+
+    /// The signal for operand `index` of `count`.
+    pub fn at(index: usize, count: usize, signal: ValueId) -> Self {
+        let mut signals = vec![None; count];
+        signals[index] = Some(signal);
+        Self::Signals(signals)
+    }
+}
+
+/// State of a walk that rules see.
+pub struct Context<'a, 'g> {
+    /// Appends nodes.
+    pub b: &'a mut Builder<'g>,
+    /// Values that depend on an explained input; only these receive a signal.
+    pub carriers: &'a FxHashSet<ValueId>,
+    pub(crate) ledger: &'a mut Ledger,
+    pub(crate) batch: &'a BatchAxis,
+}
+
+impl Context<'_, '_> {
+    /// True if the operand of `node` at `index` is a carrier.
+    pub fn carries(&self, node: &Node, index: usize) -> bool {
+        node.input(index).is_some_and(|v| self.carriers.contains(&v))
+    }
+
+    /// Positions of the operands of `node` that are carriers.
+    pub fn carrier_operands(&self, node: &Node) -> Vec<usize> {
+        (0..node.inputs.len()).filter(|i| self.carries(node, *i)).collect()
+    }
+
+    /// Books `amount` (any shape with the batch axis) as absorbed by the node at hand.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn absorb(&mut self, class: Class, amount: ValueId) -> Result<()> {
+        self.ledger.absorb(self.b, self.batch, class, amount)
+    }
+}
+
+/// A method's rules: for each operator, how the signal on its outputs becomes the signal on its operands.
+pub trait RuleSet {
+    /// Name of the method.
+    fn name(&self) -> &'static str;
+
+    /// True if what flows is relevance that is shared out, so that a ledger of it makes sense.
+    fn is_relevance(&self) -> bool;
+
+    /// Appends nodes that compute the signal on the operands of `node`, given `signals` on its outputs (at least one is
+    /// present).
+    ///
+    /// # Errors
+    /// The node is ill-formed, or its dimensions are not known well enough.
+    fn backward(&self, cx: &mut Context<'_, '_>, node: &Node, signals: &[Option<ValueId>])
+    -> Result<Outcome>;
+}
