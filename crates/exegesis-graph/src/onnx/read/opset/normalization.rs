@@ -1,0 +1,139 @@
+//! Normalisations and dropout in their inference forms.
+
+use super::{Draft, Outcome};
+use crate::onnx::read::Reader;
+use crate::op::{Binary, Concat, ConstantOfShape, Expand, GroupNormalization, Reshape, Shape};
+use crate::tensor::Data;
+use crate::{Error, Result, Tensor};
+
+fn opaque(reason: &str) -> Outcome {
+    Outcome::Opaque(reason.to_string())
+}
+
+/// `BatchNormalization`: momentum has no effect on inference; training and per-activation statistics are kept opaque.
+pub(super) fn batch(mut draft: Draft) -> Result<Outcome> {
+    draft.take::<f32>("momentum")?;
+    if draft.version < 9 && draft.take::<i64>("spatial")?.unwrap_or(1) != 1 {
+        return Ok(opaque("statistics per activation (spatial = 0) are not supported"));
+    }
+    if draft.take::<bool>("training_mode")?.unwrap_or(false) {
+        return Ok(opaque("training mode is not supported; export the model in evaluation mode"));
+    }
+    if !draft.keep_outputs(1) {
+        return Ok(opaque("its statistics are read, which exist only in training"));
+    }
+    Ok(Outcome::Emit(draft))
+}
+
+/// `LayerNormalization`: only the normalised output.
+pub(super) fn layer(mut draft: Draft) -> Outcome {
+    if draft.keep_outputs(1) { Outcome::Emit(draft) } else { opaque("its mean or deviation is read") }
+}
+
+/// `RMSNormalization`: `stash_type` 1 computes in float32, at least as precise as the input.
+pub(super) fn root_mean_square(mut draft: Draft) -> Result<Outcome> {
+    if draft.take::<i64>("stash_type")?.unwrap_or(1) != 1 {
+        return Ok(opaque("a stash type other than float32 is not supported"));
+    }
+    Ok(Outcome::Emit(draft))
+}
+
+impl Reader<'_> {
+    /// `GroupNormalization`: 21 has a scale and bias per channel, as the composite; 18 had one per group.
+    pub(super) fn group_normalization(&mut self, mut draft: Draft) -> Result<Outcome> {
+        if draft.take::<i64>("stash_type")?.unwrap_or(1) != 1 {
+            return Ok(opaque("a stash type other than float32 is not supported"));
+        }
+        if draft.version >= 21 {
+            return Ok(Outcome::Emit(draft));
+        }
+        let epsilon = draft.take("epsilon")?.unwrap_or(GroupNormalization::default().epsilon);
+        let groups: i64 = draft.take_required("num_groups")?;
+        if let Some(name) = draft.attributes.keys().next() {
+            return Ok(Outcome::Opaque(format!("attribute `{name}` of GroupNormalization is not known")));
+        }
+        let input = draft.required(0)?;
+        let source = draft.name.clone();
+        let mut inputs = vec![Some(input)];
+        for (i, what) in [(1, "scale"), (2, "bias")] {
+            let per_group = draft.required(i)?;
+            let folded = match (self.operand_constant(&draft, i), self.dim(input, 1)) {
+                (Some(tensor), Some(channels)) => repeat(&tensor, channels)?,
+                _ => None,
+            };
+            inputs.push(Some(match folded {
+                Some(tensor) => self.graph()?.add_constant(&format!("{source}/{what}"), tensor),
+                None => {
+                    // [groups] -> [groups, 1] -> [groups, channels / groups] -> [channels]
+                    let column = self.integers(&source, &format!("{what}_column"), vec![groups, 1])?;
+                    let column = self.step(&source, what, Reshape::default(), &[per_group, column])?;
+                    let channels = self.step(
+                        &source,
+                        &format!("{what}_channels"),
+                        Shape { start: 1, end: Some(2) },
+                        &[input],
+                    )?;
+                    let count = self.integers(&source, &format!("{what}_groups"), vec![groups])?;
+                    let each =
+                        self.step(&source, &format!("{what}_each"), Binary::Div, &[channels, count])?;
+                    let shape =
+                        self.step(&source, &format!("{what}_shape"), Concat { axis: 0 }, &[count, each])?;
+                    let table = self.step(&source, &format!("{what}_table"), Expand {}, &[column, shape])?;
+                    let flat = self.integers(&source, &format!("{what}_flat"), vec![-1])?;
+                    self.step(&source, &format!("{what}_channel"), Reshape::default(), &[table, flat])?
+                }
+            }));
+        }
+        let op = GroupNormalization { epsilon, num_groups: groups };
+        self.add(&source, op, inputs, draft.outputs)?;
+        Ok(Outcome::Done)
+    }
+
+    /// `Dropout` passes its input on in inference; its mask is then all true.
+    pub(super) fn dropout(&mut self, mut draft: Draft) -> Result<Outcome> {
+        let input = draft.required(0)?;
+        draft.take::<f32>("ratio")?;
+        draft.take::<i64>("seed")?;
+        if draft.input(2).is_some() {
+            match self.operand_constant(&draft, 2).as_deref().map(Tensor::data) {
+                Some(Data::Bool(flags)) if flags.iter().all(|f| !f) => {}
+                Some(_) => {
+                    return Ok(opaque("training mode is not supported; export the model in evaluation mode"));
+                }
+                None => {
+                    return Ok(opaque(
+                        "whether it trains is decided while the model runs, which is not supported",
+                    ));
+                }
+            }
+        }
+        if !draft.keep_outputs(1) {
+            if draft.version < 10 {
+                return Ok(opaque("its mask is read, which exists only in training"));
+            }
+            let source = draft.name.clone();
+            let shape = self.step(&source, "mask_shape", Shape::default(), &[input])?;
+            let ones = ConstantOfShape { value: Some(Tensor::vector(vec![true]).into()) };
+            self.last_step(&source, "mask", ones, &[shape], draft.output(1))?;
+            draft.outputs.truncate(1);
+        }
+        draft.op_type = "Identity".to_string();
+        draft.inputs.truncate(1);
+        Ok(Outcome::Emit(draft))
+    }
+}
+
+/// Each element of the vector `per_group` for all channels of its group; `None` for types that are not floats.
+fn repeat(per_group: &Tensor, channels: usize) -> Result<Option<Tensor>> {
+    let groups = per_group.len();
+    if groups == 0 || channels % groups != 0 {
+        return Err(Error::malformed(format!("{channels} channels do not divide into {groups} groups")));
+    }
+    if !per_group.dtype().is_float() {
+        return Ok(None);
+    }
+    let each = channels / groups;
+    let values = per_group.to_f64().unwrap_or_default();
+    let values: Vec<f64> = values.iter().flat_map(|v| std::iter::repeat_n(*v, each)).collect();
+    Tensor::from_f64(per_group.dtype(), vec![channels], values).map(Some)
+}
