@@ -295,6 +295,26 @@ impl Graph {
         outputs
     }
 
+    /// Replaces what a node computes, with further results behind its own.
+    ///
+    /// # Errors
+    /// A further result that is already written.
+    pub fn replace_op(&mut self, id: NodeId, op: Op, further: &[ValueId]) -> Result<()> {
+        for output in further {
+            if self.producers[output.index()].is_some() || self.values[output.index()].constant.is_some() {
+                return Err(Error::malformed(format!(
+                    "value \"{}\" is written twice",
+                    self.values[output.index()].name
+                )));
+            }
+            self.producers[output.index()] = Some(id);
+        }
+        let node = self.node_mut(id);
+        node.op = op;
+        node.outputs.extend(further.iter().copied().map(Some));
+        Ok(())
+    }
+
     /// A value.
     pub fn value(&self, id: ValueId) -> &Value {
         &self.values[id.index()]
@@ -424,6 +444,28 @@ impl Graph {
                 self.producers[output.index()] = None;
             }
         }
+    }
+
+    /// Gives a node other outputs: those left out lose their producer, new ones must have none.
+    ///
+    /// # Errors
+    /// A new output that is written by another node, or is a constant or a graph input.
+    pub fn set_outputs(&mut self, id: NodeId, outputs: Vec<Option<ValueId>>) -> Result<()> {
+        for output in outputs.iter().flatten() {
+            let taken = self.producers[output.index()].is_some_and(|p| p != id);
+            if taken || self.values[output.index()].constant.is_some() || self.inputs.contains(output) {
+                let message = format!("value \"{}\" is written twice", self.values[output.index()].name);
+                return Err(Error::malformed(message).at(&self.node(id).name));
+            }
+        }
+        let old = std::mem::replace(&mut self.node_mut(id).outputs, outputs.clone());
+        for output in old.into_iter().flatten() {
+            self.producers[output.index()] = None;
+        }
+        for output in outputs.into_iter().flatten() {
+            self.producers[output.index()] = Some(id);
+        }
+        Ok(())
     }
 
     /// Renames a value; a taken name gets a number behind it. Returns the name given.

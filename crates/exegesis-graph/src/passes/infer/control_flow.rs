@@ -69,11 +69,11 @@ fn run(
 fn merge(inference: &mut ShapeInference, a: &[Fact], b: &[Fact]) -> Result<Vec<Fact>> {
     let mut facts = vec![];
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
-        if let (Some(x), Some(y)) = (a.dtype, b.dtype) {
-            if x != y {
-                let message = format!("If: output {i} has type {x} in one branch and {y} in the other");
-                return Err(Error::malformed(message));
-            }
+        if let (Some(x), Some(y)) = (a.dtype, b.dtype)
+            && x != y
+        {
+            let message = format!("If: output {i} has type {x} in one branch and {y} in the other");
+            return Err(Error::malformed(message));
         }
         facts.push(generalise(inference, a, b));
     }

@@ -41,26 +41,26 @@ pub(super) fn range(cx: &mut Context) -> Result<Fact> {
     let dtype = cx.dtype(0).or(cx.dtype(1));
     let scalar = |i: usize| cx.get(i)?.values.as_ref()?.first()?.clone();
     let bounds = (scalar(0), scalar(1), scalar(2));
-    if let (Some(a), Some(b), Some(d)) = (cx.floats(0), cx.floats(1), cx.floats(2)) {
-        if let (Some(a), Some(b), Some(d)) = (a.first(), b.first(), d.first()) {
-            let count = ((b - a) / d).ceil().max(0.0);
-            if count.is_nan() || *d == 0.0 {
-                return Err(cx.error(format!("can't go from {a} to {b} in steps of {d}")));
-            }
-            if count >= 9e15 {
-                return Err(crate::Error::too_large(format!("Range: {count} elements are too many")));
-            }
-            let fact = Fact::new(dtype, Some(vec![Expr::Fixed(count as i64)]));
-            let steps = count as usize;
-            let values = (steps <= MAX_VALUES).then(|| {
-                let element = |i: usize| {
-                    let x = a + i as f64 * d;
-                    (x.fract() == 0.0 && x.abs() < 9e15).then_some(Expr::Fixed(x as i64))
-                };
-                (0..steps).map(element).collect()
-            });
-            return Ok(fact.with_values(values));
+    if let (Some(a), Some(b), Some(d)) = (cx.floats(0), cx.floats(1), cx.floats(2))
+        && let (Some(a), Some(b), Some(d)) = (a.first(), b.first(), d.first())
+    {
+        let count = ((b - a) / d).ceil().max(0.0);
+        if count.is_nan() || *d == 0.0 {
+            return Err(cx.error(format!("can't go from {a} to {b} in steps of {d}")));
         }
+        if count >= 9e15 {
+            return Err(crate::Error::too_large(format!("Range: {count} elements are too many")));
+        }
+        let fact = Fact::new(dtype, Some(vec![Expr::Fixed(count as i64)]));
+        let steps = count as usize;
+        let values = (steps <= MAX_VALUES).then(|| {
+            let element = |i: usize| {
+                let x = a + i as f64 * d;
+                (x.fract() == 0.0 && x.abs() < 9e15).then_some(Expr::Fixed(x as i64))
+            };
+            (0..steps).map(element).collect()
+        });
+        return Ok(fact.with_values(values));
     }
     let count = match bounds {
         (Some(start), Some(limit), Some(delta)) => match delta.fixed() {

@@ -16,10 +16,10 @@ pub(super) fn gather(cx: &mut Context, op: &Gather) -> Result<Fact> {
     let (lead, rest) = shape.split_at(axis);
     let (size, tail) = rest.split_first().map_or((None, rest), |(s, t)| (Some(s), t));
     let known = indices.integers();
-    if let (Some(size), Some(known)) = (size.and_then(Expr::fixed), &known) {
-        if let Some(bad) = known.iter().find(|i| **i >= size || **i < -size) {
-            return Err(cx.error(format!("index {bad} is outside axis {axis} of {}", show(shape))));
-        }
+    if let (Some(size), Some(known)) = (size.and_then(Expr::fixed), &known)
+        && let Some(bad) = known.iter().find(|i| **i >= size || **i < -size)
+    {
+        return Err(cx.error(format!("index {bad} is outside axis {axis} of {}", show(shape))));
     }
     let values = (|| {
         let values = data.values.as_ref().filter(|_| shape.len() == 1)?;
@@ -150,10 +150,9 @@ pub(super) fn top_k(cx: &mut Context, op: &TopK) -> Result<Vec<Fact>> {
             let k = cx.vector(1).and_then(|v| v.into_iter().next().flatten());
             if let (Some(k), Some(size)) =
                 (k.as_ref().and_then(Expr::fixed), shape.get(axis).and_then(Expr::fixed))
+                && (k > size || k < 0)
             {
-                if k > size || k < 0 {
-                    return Err(cx.error(format!("can't take {k} of the {size} elements along axis {axis}")));
-                }
+                return Err(cx.error(format!("can't take {k} of the {size} elements along axis {axis}")));
             }
             let k = cx.or_fresh(k);
             Some(

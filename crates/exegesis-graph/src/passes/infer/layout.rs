@@ -348,7 +348,7 @@ pub(super) fn pad(cx: &mut Context, _op: &Pad) -> Result<Fact> {
 /// `DepthToSpace`, or `SpaceToDepth` with `inverse`.
 pub(super) fn depth_to_space(cx: &mut Context, block: i64, inverse: bool) -> Result<Fact> {
     cx.expect_rank(0, 4)?;
-    if block < 1 || block > 1 << 20 {
+    if !(1..=1 << 20).contains(&block) {
         return Err(cx.error(format!("`blocksize` is {block}")));
     }
     let input = cx.input(0)?;

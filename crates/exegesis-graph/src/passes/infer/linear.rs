@@ -103,10 +103,10 @@ pub(super) fn attention(cx: &mut Context) -> Result<Fact> {
     cx.unify(k_heads, v_heads, "the heads of keys and values")?;
     cx.unify(columns, v_columns, "the numbers of keys and values")?;
     cx.unify(depth, k_depth, "the head sizes of queries and keys")?;
-    if let (Some(h), Some(kv)) = (heads.fixed(), k_heads.fixed()) {
-        if h.checked_rem(kv) != Some(0) {
-            return Err(cx.error(format!("{h} query heads can't share {kv} key heads evenly")));
-        }
+    if let (Some(h), Some(kv)) = (heads.fixed(), k_heads.fixed())
+        && h.checked_rem(kv) != Some(0)
+    {
+        return Err(cx.error(format!("{h} query heads can't share {kv} key heads evenly")));
     }
     if let Some(mask) = cx.get(3).and_then(|f| f.shape.as_deref()) {
         let scores = [batch.clone(), heads.clone(), rows.clone(), columns.clone()];
@@ -128,10 +128,10 @@ pub(super) fn rotary(cx: &mut Context, op: &RotaryEmbedding) -> Result<Fact> {
         }
         let size = if op.interleaved { depth.exact_div(&Expr::Fixed(2)) } else { Some(depth.clone()) };
         for i in [1, 2] {
-            if let (Some(size), Some([.., found])) = (&size, cx.shape(i)?) {
-                if found.fixed() != Some(1) {
-                    cx.unify(size, found, "the sizes of the rotated axis and of its angles")?;
-                }
+            if let (Some(size), Some([.., found])) = (&size, cx.shape(i)?)
+                && found.fixed() != Some(1)
+            {
+                cx.unify(size, found, "the sizes of the rotated axis and of its angles")?;
             }
         }
     }

@@ -106,14 +106,14 @@ pub(super) fn conv(cx: &mut Context, window: &Window, group: i64) -> Result<Fact
     if group < 1 {
         return Err(cx.error(format!("`group` is {group}")));
     }
-    if let Some(expected) = per_group.mul(&Expr::Fixed(group)) {
-        if expected.differs(channels) {
-            return Err(cx.error(format!(
-                "the input {} has {channels} channels but the weight {} and {group} group(s) need {expected}",
-                cx.show(0),
-                show(weight)
-            )));
-        }
+    if let Some(expected) = per_group.mul(&Expr::Fixed(group))
+        && expected.differs(channels)
+    {
+        return Err(cx.error(format!(
+            "the input {} has {channels} channels but the weight {} and {group} group(s) need {expected}",
+            cx.show(0),
+            show(weight)
+        )));
     }
     if filters.fixed().is_some_and(|m| m % group != 0) {
         return Err(cx.error(format!("{filters} filters can't be divided into {group} groups")));
