@@ -73,7 +73,9 @@ fn plain_table(out: &mut String, table: &Table) {
     let numeric: Vec<&str> = (0..table.columns.len())
         .map(|column| {
             let cells = || table.rows.iter().map(|row| cell(row, column));
-            let number = |text: String| text.is_empty() || text.trim_end_matches(" %").parse::<f64>().is_ok();
+            let number = |text: String| {
+                text.is_empty() || text.trim_end_matches('%').trim_end().parse::<f64>().is_ok()
+            };
             if cells().all(number) && !table.rows.is_empty() { " class=\"num\"" } else { "" }
         })
         .collect();

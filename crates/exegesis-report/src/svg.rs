@@ -15,7 +15,7 @@ use crate::data::{InputView, MethodReport, RowReport};
 use crate::error::Result;
 use crate::prepare::{Prepared, check, prepare};
 use crate::scale::DEFAULT_PERCENTILE;
-use crate::text::{one_line, percent, signed};
+use crate::text::{number_with, one_line, percent, signed};
 use fragment::{Anchor, Fragment, Paint, Style};
 
 /// A part of a row's figure.
@@ -165,19 +165,25 @@ fn caption(method: &MethodReport, width: f64) -> Fragment {
     out
 }
 
-/// `sum 11.29, expected 11.32, gap -0.03 (0.3 %)`.
+/// `sum 11.29, expected 11.32, gap -0.03 (0.3%)`.
 pub(crate) fn completeness(method: &MethodReport) -> String {
     let mut text = format!("sum {}", signed(method.sum));
     if let Some(expected) = method.expected {
         text += &format!(", expected {}", signed(expected));
     }
     if let Some(gap) = method.gap {
-        text += &format!(", gap {}", signed(gap));
+        text += &format!(", gap {}", gap_text(gap));
         if let Some(relative) = method.relative_gap() {
             text += &format!(" ({})", percent(relative));
         }
     }
     text
+}
+
+/// A gap with its sign and three digits: it is a residual, its size is what matters.
+pub(crate) fn gap_text(gap: f64) -> String {
+    let text = number_with(gap, 3);
+    if gap > 0.0 { format!("+{text}") } else { text }
 }
 
 fn heading(text: &str, width: f64) -> Fragment {

@@ -7,7 +7,8 @@ use crate::reduce::{Map, Reduced};
 use crate::scale::DEFAULT_PERCENTILE;
 use crate::svg::completeness;
 use crate::text::{
-    count, duration_ms, number, one_line, pad, pad_left, percent, shorten, shorten_middle, signed, width,
+    aligned, aligned_signed, count, duration_ms, number, one_line, pad, pad_left, percent, shorten,
+    shorten_middle, signed, width,
 };
 
 /// Whether the summary may contain ANSI colour codes.
@@ -90,6 +91,11 @@ struct Page {
 const LABEL: usize = 11;
 
 impl Page {
+    /// Columns for names, so that label, name and number fit even at the smallest width.
+    fn name_width(&self) -> usize {
+        (self.width / 3).min(self.width - 30).min(34)
+    }
+
     fn blank(&mut self) {
         self.out.push('\n');
     }
@@ -137,7 +143,7 @@ impl Page {
         let hash = if model.sha256.is_empty() {
             String::new()
         } else {
-            format!(", sha256 {}", shorten(&model.sha256, 13))
+            format!(", sha256 {}", shorten(&one_line(&model.sha256), 13))
         };
         let rest = format!(" ({}{hash})", one_line(&model.format));
         let room = self.width.saturating_sub(width(&rest)).max(20);
@@ -157,19 +163,17 @@ impl Page {
     }
 
     fn prediction(&mut self, prediction: &Prediction) {
-        let name_width = (self.width / 3).min(34);
-        for (index, class) in prediction.top.iter().take(self.top).enumerate() {
+        // Nine more columns hold the probability.
+        let name_width = self.name_width().min(self.width - 36);
+        let scores: Vec<f64> = prediction.top.iter().take(self.top).map(|class| class.score).collect();
+        for (index, (class, score)) in prediction.top.iter().zip(aligned(&scores, 4)).enumerate() {
             let label = if index == 0 { "predicted" } else { "" };
             let name = match class.label {
                 Some(_) => format!("{} [{}]", one_line(&class.display_name()), class.index),
                 None => class.display_name(),
             };
-            let mut line = format!(
-                "{} {} {}",
-                pad(label, LABEL),
-                pad(&name, name_width),
-                pad_left(&number(class.score), 10)
-            );
+            let mut line =
+                format!("{} {} {}", pad(label, LABEL), pad(&name, name_width), pad_left(&score, 10));
             if let Some(p) = class.probability {
                 line += &pad_left(&percent(p), 9);
                 let room = self.width.saturating_sub(width(&line) + 5).min(24);
@@ -220,16 +224,12 @@ impl Page {
 
     fn features(&mut self, label: &str, list: &[Feature]) {
         let largest = list.iter().map(|feature| feature.score.abs()).fold(0.0, f64::max);
-        let name_width = (self.width / 3).min(34);
-        for (index, feature) in list.iter().enumerate() {
+        let name_width = self.name_width();
+        let scores: Vec<f64> = list.iter().map(|feature| feature.score).collect();
+        for (index, (feature, score)) in list.iter().zip(aligned_signed(&scores, 4)).enumerate() {
             let label = if index == 0 { shorten(label, LABEL) } else { String::new() };
             let name = format!("{} {}", feature.name, feature.note);
-            let head = format!(
-                "{} {} {}",
-                pad(&label, LABEL),
-                pad(&name, name_width),
-                pad_left(&signed(feature.score), 10)
-            );
+            let head = format!("{} {} {}", pad(&label, LABEL), pad(&name, name_width), pad_left(&score, 10));
             let room = self.width.saturating_sub(width(&head) + 6).min(24);
             let share = if largest > 0.0 { feature.score.abs() / largest } else { 0.0 };
             let tone = if feature.score < 0.0 { Tone::Negative } else { Tone::Positive };
@@ -289,7 +289,7 @@ impl Page {
     }
 }
 
-/// `seed 11.32 = 62.1 % reached the inputs + 20.1 % bias + ...; most in /conv (Conv, bias, 12.0 %)`.
+/// `seed 11.32 = 62.1% reached the inputs + 20.1% bias + ...; most in /conv (Conv, bias, 12.0%)`.
 fn ledger_line(ledger: &Ledger) -> String {
     let share = |value: f64| ledger.share(value).map_or_else(|| number(value), percent);
     let mut parts = vec![format!("{} reached the inputs", share(ledger.reached))];

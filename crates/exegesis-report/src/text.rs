@@ -33,6 +33,33 @@ pub(crate) fn number_with(value: f64, digits: usize) -> String {
     text
 }
 
+/// Numbers that stand below each other: as many decimals as the largest needs for `digits` significant digits, so that
+/// their points align. A value that would lose too much that way keeps its own form.
+pub(crate) fn aligned(values: &[f64], digits: usize) -> Vec<String> {
+    let largest = values.iter().filter(|v| v.is_finite()).map(|v| v.abs()).fold(0.0, f64::max);
+    if !(1e-3..1e6).contains(&largest) {
+        return values.iter().map(|v| number_with(*v, digits)).collect();
+    }
+    let decimals = (digits as f64 - 1.0 - largest.log10().floor()).max(0.0) as usize;
+    // Fewer than two significant digits would be left.
+    let smallest = 10f64.powi(1 - decimals as i32);
+    let whole = values.iter().all(|v| v.fract() == 0.0);
+    values
+        .iter()
+        .map(|v| match v {
+            v if whole => format!("{v:.0}"),
+            v if v.is_finite() && (*v == 0.0 || v.abs() >= smallest) => format!("{v:.decimals$}"),
+            v => number_with(*v, 2),
+        })
+        .collect()
+}
+
+/// [`aligned`] with explicit signs.
+pub(crate) fn aligned_signed(values: &[f64], digits: usize) -> Vec<String> {
+    let sign = |(text, value): (String, &f64)| if *value > 0.0 { format!("+{text}") } else { text };
+    aligned(values, digits).into_iter().zip(values).map(sign).collect()
+}
+
 /// A number with an explicit sign, as attributions are read by sign.
 pub(crate) fn signed(value: f64) -> String {
     let text = number(value);
@@ -46,15 +73,15 @@ pub(crate) fn percent(share: f64) -> String {
         return "n/a".into();
     }
     if value > 99.95 && value < 100.0 {
-        return ">99.9 %".into();
+        return ">99.9%".into();
     }
     if value > 0.0 && value < 0.05 {
-        return "<0.1 %".into();
+        return "<0.1%".into();
     }
     if value < 0.0 && value > -0.05 {
-        return ">-0.1 %".into();
+        return ">-0.1%".into();
     }
-    format!("{value:.1} %")
+    format!("{value:.1}%")
 }
 
 /// Milliseconds as the reader would say them.
@@ -201,10 +228,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_below_each_other_share_their_decimals() {
+        assert_eq!(
+            aligned(&[1.53, -1.12, 0.08, 0.0, 0.001], 4),
+            ["1.530", "-1.120", "0.080", "0.000", "0.0010"]
+        );
+        assert_eq!(aligned(&[3.0, -12.0], 4), ["3", "-12"]);
+        assert_eq!(aligned_signed(&[2e-9, f64::NAN], 3), ["+2.0e-9", "not a number"]);
+    }
+
+    #[test]
     fn percentages_never_round_to_a_false_whole() {
-        assert_eq!(percent(0.9999), ">99.9 %");
-        assert_eq!(percent(1.0), "100.0 %");
-        assert_eq!(percent(0.0001), "<0.1 %");
+        assert_eq!(percent(0.9999), ">99.9%");
+        assert_eq!(percent(1.0), "100.0%");
+        assert_eq!(percent(0.0001), "<0.1%");
         assert_eq!(percent(f64::NAN), "n/a");
     }
 

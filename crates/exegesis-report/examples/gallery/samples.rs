@@ -338,7 +338,6 @@ fn table() -> RowReport {
         warnings: vec![
             "Column \"region\" is constant in the background data; it cannot receive an attribution.".into(),
         ],
-        ..Default::default()
     }
 }
 

@@ -18,7 +18,7 @@ const COLUMNS: usize = 30;
 /// Nodes listed in a ledger.
 const NODES: usize = 8;
 /// Width at which charts are drawn; they shrink with the page.
-const CHART: f64 = 960.0;
+pub(super) const CHART: f64 = 960.0;
 
 /// The whole card.
 pub(super) fn card(out: &mut String, row: &RowReport, report: &MethodReport) {
@@ -141,10 +141,10 @@ pub(super) fn facts(out: &mut String, list: &[(&str, String)]) {
 fn completeness(out: &mut String, report: &MethodReport) {
     out.push_str("<h4>Completeness</h4>\n");
     let gap = report.gap.map(|gap| match report.relative_gap() {
-        Some(relative) => format!("{} ({} of the expected sum)", signed(gap), percent(relative)),
-        None => signed(gap),
+        Some(relative) => format!("{} ({} of the expected sum)", svg::gap_text(gap), percent(relative)),
+        None => svg::gap_text(gap),
     });
-    let expected = report.expected.map_or_else(|| "this method promises no sum".to_string(), signed);
+    let expected = report.expected.map_or_else(|| "none: this method promises no total".to_string(), signed);
     facts(
         out,
         &[

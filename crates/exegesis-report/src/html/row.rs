@@ -103,7 +103,7 @@ fn side_by_side(out: &mut String, row: &RowReport) {
 
 /// The colour bar of a scale, with what the colours mean.
 pub(super) fn color_bar(out: &mut String, item: &Prepared) {
-    let chart = legend::chart(&item.scale, 560.0);
+    let chart = legend::chart(&item.scale, method::CHART);
     let _ = writeln!(out, "<div class=\"legend\">{}</div>", chart.inline(&item.scale.describe()));
 }
 

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::features::{self, Feature};
 use crate::prepare::{Prepared, prepare};
 use crate::scale::Scale;
-use crate::text::{one_line, shorten, signed};
+use crate::text::{aligned_signed, one_line, shorten};
 
 const WIDTH: usize = 900;
 const NAME_COLUMNS: usize = 26;
@@ -47,7 +47,14 @@ fn method_block(
     };
     let features = features::top(&input.view, &reduced, options.top.max(1));
     let text_height = lines.len() * line_height(SIZE);
-    let strips_height = if strips > 0 { strips * (STRIP + 4) + GAP + line_height(SIZE) * 2 } else { 8 };
+    // Channels are named above their strips; a single strip needs no name.
+    let named = match &input.view {
+        InputView::Series { channels, .. } => channels.iter().map(|name| one_line(name)).collect(),
+        _ => Vec::new(),
+    };
+    let label = if named.is_empty() { 0 } else { line_height(SIZE) };
+    let strips_height =
+        if strips > 0 { strips * (STRIP + 4 + label) + GAP + line_height(SIZE) * 2 } else { 8 };
     let bars_height = features.len().max(1) * BAR_STEP;
     let mut page = Raster::filled(WIDTH, text_height + strips_height + bars_height, PAPER)?;
     for (line, (color, text)) in lines.iter().enumerate() {
@@ -60,7 +67,11 @@ fn method_block(
             InputView::Series { length, .. } => (*length).max(1),
             _ => values.len().max(1),
         };
-        for strip in values.chunks(per_strip).take(strips) {
+        for (place, strip) in values.chunks(per_strip).take(strips).enumerate() {
+            if let Some(name) = named.get(place) {
+                page.text(0, y, SIZE, MUTED, &shorten(name, 70));
+            }
+            y += label;
             draw_strip(&mut page, y, strip, &scale);
             y += STRIP + 4;
         }
@@ -106,7 +117,8 @@ fn draw_bars(page: &mut Raster, top: usize, features: &[Feature], scale: &Scale)
     let has_negative = features.iter().any(|f| f.score < 0.0);
     let (zero, span) =
         if has_negative { ((left + right) / 2, (right - left) / 2) } else { (left, right - left) };
-    for (line, feature) in features.iter().enumerate() {
+    let scores: Vec<f64> = features.iter().map(|feature| feature.score).collect();
+    for (line, (feature, text)) in features.iter().zip(aligned_signed(&scores, 4)).enumerate() {
         let y = top + line * BAR_STEP;
         let name = format!("{} {}", feature.name, feature.note);
         page.text(0, y + 2, SIZE, INK, &shorten(&name, NAME_COLUMNS));
@@ -114,7 +126,6 @@ fn draw_bars(page: &mut Raster, top: usize, features: &[Feature], scale: &Scale)
             if largest > 0.0 { (feature.score.abs() / largest * span as f64).round() as usize } else { 0 };
         let x = if feature.score < 0.0 { zero.saturating_sub(length) } else { zero };
         page.fill(x, y + 3, length, BAR_STEP - 10, color::strong(scale.polarity(), feature.score));
-        let text = signed(feature.score);
         page.text(WIDTH.saturating_sub(text_width(&text, SIZE)), y + 2, SIZE, INK, &text);
     }
     page.fill(zero, top, 1, features.len() * BAR_STEP - 4, MUTED);

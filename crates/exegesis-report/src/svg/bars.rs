@@ -3,7 +3,7 @@
 use super::fragment::{Anchor, Fragment, Paint, Style};
 use crate::data::Polarity;
 use crate::features::Feature;
-use crate::text::{signed, width as columns_of};
+use crate::text::{aligned_signed, width as columns_of};
 
 /// One bar.
 #[derive(Debug, Clone)]
@@ -122,13 +122,15 @@ pub(crate) fn features(features: &[Feature], polarity: Polarity, width: f64) -> 
 
 /// A bar per feature.
 pub(crate) fn feature_bars(features: &[Feature], polarity: Polarity) -> Vec<Bar> {
+    let scores: Vec<f64> = features.iter().map(|feature| feature.score).collect();
     features
         .iter()
-        .map(|feature| Bar {
+        .zip(aligned_signed(&scores, 4))
+        .map(|(feature, text)| Bar {
             label: feature.name.clone(),
             note: feature.note.clone(),
             value: feature.score,
-            text: signed(feature.score),
+            text,
             extra: String::new(),
             paint: side(polarity, feature.score),
             emphasis: Emphasis::None,

@@ -169,7 +169,11 @@ impl Fragment {
         if !(width > 0.0 && height > 0.0) {
             return;
         }
-        let radius = if radius > 0.0 { format!(" rx=\"{}\"", c(radius)) } else { String::new() };
+        // Square cells touch their neighbours; smoothing their edges would draw hairlines between them.
+        let radius = match radius > 0.0 {
+            true => format!(" rx=\"{}\"", c(radius)),
+            false => " shape-rendering=\"crispEdges\"".to_string(),
+        };
         let _ = write!(
             self.body,
             "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"{radius} {}",

@@ -4,7 +4,7 @@ use super::bars::{Bar, Emphasis, chart as bar_chart};
 use super::fragment::{Anchor, Fragment, Paint, Style};
 use crate::color::Rgb;
 use crate::data::{Ledger, LedgerNode};
-use crate::text::{number, one_line, percent, shorten_middle};
+use crate::text::{aligned, number, one_line, percent, shorten_middle};
 
 /// Okabe and Ito (2008), *Color Universal Design*: distinguishable with every common colour-blindness.
 const REACHED: Rgb = Rgb(0, 158, 115);
@@ -66,30 +66,33 @@ pub(crate) fn shares(ledger: &Ledger) -> Vec<Share> {
 
 /// A bar per part of the seed.
 pub(crate) fn share_bars(ledger: &Ledger, shares: &[Share]) -> Vec<Bar> {
-    let bar = |share: &Share| Bar {
+    let values: Vec<f64> = shares.iter().map(|share| share.value).collect();
+    let bar = |(share, text): (&Share, String)| Bar {
         label: share.label.clone(),
         note: String::new(),
         value: share.value,
-        text: number(share.value),
+        text,
         extra: ledger.share(share.value).map(percent).unwrap_or_default(),
         paint: Paint::Fixed(share.color),
         emphasis: Emphasis::None,
     };
-    shares.iter().map(bar).collect()
+    shares.iter().zip(aligned(&values, 4)).map(bar).collect()
 }
 
 /// A bar per node, in the colour of the class that took most there.
 pub(crate) fn node_bars(ledger: &Ledger, top: usize) -> Vec<Bar> {
-    let bar = |node: &LedgerNode| Bar {
+    let nodes = ledger.top_absorbers(top);
+    let values: Vec<f64> = nodes.iter().map(|node| node.absorbed_total()).collect();
+    let bar = |(node, text): (&LedgerNode, String)| Bar {
         label: shorten_middle(&one_line(&node.node), 34),
         note: one_line(&node.op),
         value: node.absorbed_total(),
-        text: number(node.absorbed_total()),
+        text,
         extra: ledger.share(node.absorbed_total()).map(percent).unwrap_or_default(),
         paint: Paint::Fixed(class_color(ledger, node.main_class())),
         emphasis: Emphasis::None,
     };
-    ledger.top_absorbers(top).into_iter().map(bar).collect()
+    nodes.into_iter().zip(aligned(&values, 4)).map(bar).collect()
 }
 
 /// What the node chart shows, and how much it leaves out.

@@ -18,7 +18,7 @@ pub(crate) fn chart(scale: &Scale, width: f64) -> Fragment {
         let position = low + (1.0 - low) * (step as f64 + 0.5) / STEPS as f64;
         let x = step as f64 * bar / STEPS as f64;
         let paint = Paint::Fixed(color::map(scale.polarity(), position));
-        out.rect(x, 0.0, bar / STEPS as f64 + 0.3, 8.0, paint);
+        out.rect(x, 0.0, bar / STEPS as f64, 8.0, paint);
     }
     out.frame(0.0, 0.0, bar, 8.0);
     let limit = number_with(scale.limit(), 3);

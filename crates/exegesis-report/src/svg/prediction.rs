@@ -3,7 +3,7 @@
 use super::bars::{Bar, Emphasis, chart as bar_chart};
 use super::fragment::{Anchor, Fragment, Paint, Style};
 use crate::data::{ClassScore, Prediction};
-use crate::text::{number, one_line, percent};
+use crate::text::{aligned, one_line, percent};
 
 /// Bars of probability where the task has one, otherwise of the raw score. `None` without a prediction.
 pub(crate) fn chart(prediction: &Prediction, width: f64, top: usize) -> Option<Fragment> {
@@ -37,8 +37,9 @@ pub(crate) fn bars(prediction: &Prediction, width: f64, top: usize) -> Option<Fr
 /// A bar per class: probability where all classes have one, otherwise the raw score.
 pub(crate) fn rows(prediction: &Prediction, top: usize) -> Vec<Bar> {
     let by_probability = prediction.top.iter().all(|class| class.probability.is_some());
-    let bar = |class: &ClassScore| {
-        let score = number(class.score);
+    let shown = || prediction.top.iter().take(top.max(1));
+    let scores: Vec<f64> = shown().map(|class| class.score).collect();
+    let bar = |(class, score): (&ClassScore, String)| {
         let (value, text, extra) = match class.probability {
             Some(p) if by_probability => (p, percent(p), score),
             _ => (class.score, score, String::new()),
@@ -54,5 +55,5 @@ pub(crate) fn rows(prediction: &Prediction, top: usize) -> Vec<Bar> {
             emphasis: if target { Emphasis::Target } else { Emphasis::None },
         }
     };
-    prediction.top.iter().take(top.max(1)).map(bar).collect()
+    shown().zip(aligned(&scores, 4)).map(bar).collect()
 }

@@ -1,13 +1,14 @@
-//! Two numbers per feature as points, the farthest ones named.
+//! Two numbers per feature as points, the ones farthest from zero named.
 
 use super::fragment::{Anchor, Fragment, Paint, Style};
 use crate::data::Scatter;
 use crate::features::visible;
-use crate::text::{number, number_with, one_line, shorten};
+use crate::text::{number, number_with, one_line, shorten, width as columns_of};
 
 const HEIGHT: f64 = 300.0;
 const AXIS: f64 = 58.0;
-const NAMED: usize = 14;
+/// At most this many names; checking each against all points would take long for more.
+const NAMED: usize = 24;
 
 /// Draws the points; `None` if no point has two finite coordinates.
 pub(crate) fn chart(scatter: &Scatter, width: f64) -> Option<Fragment> {
@@ -28,23 +29,32 @@ pub(crate) fn chart(scatter: &Scatter, width: f64) -> Option<Fragment> {
     if y_low < 0.0 && y_high > 0.0 {
         out.line(AXIS, y_at(0.0), AXIS + plot, y_at(0.0), Paint::Line, 1.0);
     }
-    let (x_mid, y_mid) = ((x_low + x_high) / 2.0, (y_low + y_high) / 2.0);
-    let distance =
-        |x: f64, y: f64| ((x - x_mid) / (x_high - x_low)).abs().max(((y - y_mid) / (y_high - y_low)).abs());
     let mut order: Vec<usize> = (0..points.len()).collect();
-    order.sort_by(|a, b| {
-        distance(points[*b].x, points[*b].y).total_cmp(&distance(points[*a].x, points[*a].y))
-    });
-    for (rank, index) in order.into_iter().enumerate() {
+    let distance =
+        |index: usize| (points[index].x / (x_high - x_low)).hypot(points[index].y / (y_high - y_low));
+    order.sort_by(|a, b| distance(*b).total_cmp(&distance(*a)));
+    let mut labels: Vec<(f64, f64, f64)> = Vec::new();
+    for index in order {
         let point = points[index];
         let (x, y) = (x_at(point.x), y_at(point.y));
         let paint = if point.x < 0.0 { Paint::Negative } else { Paint::Positive };
         let tooltip = format!("{}: {}, {}", one_line(&point.label), number(point.x), number(point.y));
         out.circle(x, y, 4.0, paint, &tooltip);
-        if rank < NAMED {
-            let right = x < AXIS + plot / 2.0;
+        let label = shorten(&visible(&point.label), 18);
+        let wide = columns_of(&label) as f64 * Style::Note.advance();
+        let right = x < AXIS + plot / 2.0;
+        let left = if right { x + 8.0 } else { x - 8.0 - wide };
+        // A name is left out where it would cover another one or a point; the tooltip still has it.
+        let covered = labels
+            .iter()
+            .any(|(l, w, at)| (at - y).abs() < 13.0 && left < l + w + 4.0 && *l < left + wide + 4.0)
+            || points.iter().any(|p| {
+                (y_at(p.y) - y).abs() < 9.0 && x_at(p.x) > left - 3.0 && x_at(p.x) < left + wide + 3.0
+            });
+        if labels.len() < NAMED && !covered {
             let (dx, anchor) = if right { (8.0, Anchor::Start) } else { (-8.0, Anchor::End) };
-            out.text(x + dx, y + 4.0, Style::Note, anchor, &shorten(&visible(&point.label), 18));
+            out.text(x + dx, y + 4.0, Style::Note, anchor, &label);
+            labels.push((left, wide, y));
         }
     }
     let below = HEIGHT + 26.0;

@@ -53,8 +53,7 @@ fn columns(out: &mut Fragment, scores: &[f64], scale: &Scale, top: f64, plot: f6
         let value = strongest(scores.get(steps).unwrap_or_default(), scale);
         let wide = plot / cells as f64;
         let paint = Paint::Fixed(color::map(scale.polarity(), scale.position(value)));
-        // The overlap hides the hairlines that renderers leave between neighbours.
-        out.rect(AXIS + cell as f64 * wide, top, wide + 0.25, PANEL, paint);
+        out.rect(AXIS + cell as f64 * wide, top, wide, PANEL, paint);
     }
 }
 

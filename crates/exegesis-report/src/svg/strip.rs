@@ -17,7 +17,7 @@ pub(crate) fn chart(values: &[f64], scale: &Scale, width: f64) -> Fragment {
         let position = positions.fold(0.0, |best: f64, p| if p.abs() > best.abs() { p } else { best });
         let wide = width / cells as f64;
         let paint = Paint::Fixed(color::map(scale.polarity(), position));
-        out.rect(cell as f64 * wide, 0.0, wide + 0.25, HEIGHT, paint);
+        out.rect(cell as f64 * wide, 0.0, wide, HEIGHT, paint);
     }
     out.frame(0.0, 0.0, width, HEIGHT);
     out.text(0.0, HEIGHT + 14.0, Style::Note, Anchor::Start, "element 0");

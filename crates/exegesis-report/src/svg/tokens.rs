@@ -4,7 +4,7 @@ use super::fragment::{Anchor, Fragment, Paint, Style};
 use crate::color::{self, Rgb};
 use crate::features::visible;
 use crate::scale::Scale;
-use crate::text::{number_with, shorten, signed, width as columns_of};
+use crate::text::{aligned_signed, shorten, signed, width as columns_of};
 
 /// Figures with more tokens than this end with a note; the HTML report and the saved arrays hold all of them.
 const MAX_TOKENS: usize = 1500;
@@ -22,6 +22,8 @@ pub(crate) fn chart(
 ) -> Fragment {
     let mut out = Fragment::new(width);
     let numbered = ids.len() <= MAX_NUMBERED;
+    // Three digits are enough to compare neighbours; the tooltip has more.
+    let numbers = if numbered { aligned_signed(values, 3) } else { Vec::new() };
     let step = if numbered { BOX + 19.0 } else { BOX + 4.0 };
     let (mut x, mut y) = (0.0, 0.0);
     for (index, id) in ids.iter().enumerate().take(MAX_TOKENS) {
@@ -29,7 +31,7 @@ pub(crate) fn chart(
         let text =
             texts.and_then(|texts| texts.get(index)).map_or_else(|| id.to_string(), |text| visible(text));
         let text = shorten(&text, 40);
-        let number = if numbered { short_number(value) } else { String::new() };
+        let number = numbers.get(index).cloned().unwrap_or_default();
         let content = columns_of(&text) as f64 * Style::Code.advance();
         let below = columns_of(&number) as f64 * Style::Note.advance();
         let wide = (content.max(below) + 10.0).min(width);
@@ -58,12 +60,6 @@ pub(crate) fn chart(
         out.grow(18.0);
     }
     out
-}
-
-/// Two significant digits: enough to compare neighbours; the tooltip has more.
-fn short_number(value: f64) -> String {
-    let text = number_with(value, 2);
-    if value > 0.0 { format!("+{text}") } else { text }
 }
 
 /// Dark or white text, whichever reads better on a colour.
