@@ -18,7 +18,7 @@ const COLUMNS: usize = 30;
 /// Nodes listed in a ledger.
 const NODES: usize = 8;
 /// Width at which charts are drawn; they shrink with the page.
-pub(super) const CHART: f64 = 960.0;
+const CHART: f64 = 982.0;
 
 /// The whole card.
 pub(super) fn card(out: &mut String, row: &RowReport, report: &MethodReport) {

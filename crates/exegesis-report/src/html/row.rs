@@ -1,7 +1,8 @@
 //! One explained row: prediction, pictures side by side, then each method in detail.
 
 use super::{bars, method, warnings};
-use crate::data::{InputView, RowReport};
+use crate::color;
+use crate::data::{InputView, Polarity, RowReport};
 use crate::prepare::{Prepared, prepare};
 use crate::scale::DEFAULT_PERCENTILE;
 use crate::svg::{fragment::data_uri, images, legend, prediction};
@@ -101,10 +102,23 @@ fn side_by_side(out: &mut String, row: &RowReport) {
     }
 }
 
-/// The colour bar of a scale, with what the colours mean.
+/// The colour bar of a scale, with the values at its ends and what the colours mean.
 pub(super) fn color_bar(out: &mut String, item: &Prepared) {
-    let chart = legend::chart(&item.scale, method::CHART);
-    let _ = writeln!(out, "<div class=\"legend\">{}</div>", chart.inline(&item.scale.describe()));
+    const STOPS: usize = 16;
+    let scale = &item.scale;
+    let low = if scale.polarity() == Polarity::Signed { -1.0 } else { 0.0 };
+    let color =
+        |stop: usize| color::map(scale.polarity(), low + (1.0 - low) * stop as f64 / STOPS as f64).hex();
+    let stops: Vec<String> = (0..=STOPS).map(color).collect();
+    let _ = write!(
+        out,
+        "<div class=\"legend\"><div class=\"scale\"><i style=\"background:linear-gradient(to right,{})\"></i>",
+        stops.join(",")
+    );
+    for label in legend::labels(scale) {
+        let _ = write!(out, "<span>{}</span>", escape(&label));
+    }
+    let _ = writeln!(out, "</div><p class=\"note\">{}</p></div>", escape(&legend::notes(scale)));
 }
 
 /// An `img` element for embedded PNG bytes.

@@ -21,16 +21,10 @@ pub(crate) fn chart(scale: &Scale, width: f64) -> Fragment {
         out.rect(x, 0.0, bar / STEPS as f64, 8.0, paint);
     }
     out.frame(0.0, 0.0, bar, 8.0);
-    let limit = number_with(scale.limit(), 3);
-    let (left, right) = match scale.polarity() {
-        Polarity::Signed => (format!("-{limit}"), format!("+{limit}")),
-        Polarity::Unsigned => ("0".to_string(), limit),
-    };
-    out.text(0.0, 22.0, Style::Note, Anchor::Start, &left);
-    if scale.polarity() == Polarity::Signed {
-        out.text(bar / 2.0, 22.0, Style::Note, Anchor::Middle, "0");
+    let places = [(0.0, Anchor::Start), (bar / 2.0, Anchor::Middle), (bar, Anchor::End)];
+    for ((x, anchor), label) in places.into_iter().zip(labels(scale)) {
+        out.text(x, 22.0, Style::Note, anchor, &label);
     }
-    out.text(bar, 22.0, Style::Note, Anchor::End, &right);
     let notes = notes(scale);
     if width > bar + 120.0 {
         out.text(bar + 16.0, 9.0, Style::Note, Anchor::Start, &notes);
@@ -40,6 +34,15 @@ pub(crate) fn chart(scale: &Scale, width: f64) -> Fragment {
         out.grow(42.0);
     }
     out
+}
+
+/// Values at the left end, the middle and the right end of the bar.
+pub(crate) fn labels(scale: &Scale) -> [String; 3] {
+    let limit = number_with(scale.limit(), 3);
+    match scale.polarity() {
+        Polarity::Signed => [format!("-{limit}"), "0".to_string(), format!("+{limit}")],
+        Polarity::Unsigned => ["0".to_string(), String::new(), limit],
+    }
 }
 
 /// What the colours mean, and what the bar does not show.
