@@ -11,14 +11,16 @@ pub mod fold;
 pub mod fold_batch_norm;
 pub mod infer;
 pub mod print;
+pub mod raise;
 pub mod specialise;
 mod splice;
+pub mod unroll;
 
 use crate::{Evaluator, Graph, Result};
 
-/// Prepares an imported graph: shapes and types, resolved branches, folded constants, one node for equal
-/// computations, nothing unused. `observer` sees the graph after each pass with the pass's name: `infer`,
-/// `branches`, `fold`, `common-subexpressions`, `dead-code`.
+/// Prepares an imported graph: shapes and types, resolved branches, folded constants, recognised composites, one node
+/// for equal computations, nothing unused. `observer` sees the graph after each pass with the pass's name: `infer`,
+/// `branches`, `fold`, `raise`, `common-subexpressions`, `dead-code`.
 ///
 /// # Errors
 /// An ill-typed or ill-shaped graph.
@@ -36,6 +38,8 @@ pub fn prepare(
     while fold::fold(graph, evaluator, &limits)? > 0 && branches::resolve(graph)? > 0 {}
     infer::ShapeInference::new().run(graph)?;
     observer("fold", graph);
+    raise::raise(graph)?;
+    observer("raise", graph);
     common_subexpressions::merge(graph);
     observer("common-subexpressions", graph);
     dead_code::eliminate(graph);

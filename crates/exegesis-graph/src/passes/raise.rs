@@ -1,0 +1,235 @@
+//! Recognises composites in decomposed exports.
+//!
+//! What lives here: one file per family of patterns, each a function from a node that may end the pattern to the
+//! composite that it stands for, and the sweep that applies them. What does not: folding constants and inferring
+//! shapes. Both run before: patterns look only at constants, dimensions and producers, and a pattern that is not surely
+//! equal to its composite does not match.
+
+mod activation;
+mod attention;
+mod heads;
+mod linear;
+mod normalization;
+mod pattern;
+mod rotary;
+mod softmax;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rustc_hash::FxHashSet;
+
+use crate::op::Op;
+use crate::{Graph, NodeId, Origin, Result, ValueId};
+use pattern::{Match, Operand, View};
+
+/// What was recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Pattern {
+    /// Maximum, subtraction, exponential, sum, division.
+    Softmax,
+    /// Its logarithm.
+    LogSoftmax,
+    /// Mean and variance over trailing axes, with or without scale and bias.
+    LayerNormalization,
+    /// Mean square over trailing axes, with or without scale.
+    RmsNormalization,
+    /// Error function or tanh form.
+    Gelu,
+    /// `x sigmoid(alpha x)`.
+    Swish,
+    /// `x clip(x + 3, 0, 6) / 6`.
+    HardSwish,
+    /// `1 - sigmoid(x)`.
+    OneMinusSigmoid,
+    /// `min(relu(x), c)` and the like as one `Clip`.
+    Clip,
+    /// Product with a constant matrix and addition of a constant vector; `Gemm` with constants.
+    Linear,
+    /// Addition of a constant per channel after a convolution.
+    ConvBias,
+    /// Scores, scale, mask, softmax, product with the values.
+    Attention,
+    /// Repetition of key and value heads before an attention.
+    GroupedHeads,
+    /// `x cos + rotate_half(x) sin`.
+    RotaryEmbedding,
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// How often each pattern was recognised.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RaiseReport {
+    counts: BTreeMap<Pattern, usize>,
+}
+
+impl RaiseReport {
+    /// Number of times `pattern` was recognised.
+    pub fn count(&self, pattern: Pattern) -> usize {
+        self.counts.get(&pattern).copied().unwrap_or(0)
+    }
+
+    /// The patterns that were found, with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (Pattern, usize)> + '_ {
+        self.counts.iter().map(|(p, n)| (*p, *n))
+    }
+
+    fn add(&mut self, pattern: Pattern, count: usize) {
+        if count > 0 {
+            *self.counts.entry(pattern).or_default() += count;
+        }
+    }
+}
+
+/// Finds the composite that ends at a node.
+type Finder = fn(&View<'_>, NodeId) -> Option<Match>;
+
+/// The patterns in the order in which they are sought: what others contain comes first.
+const PATTERNS: &[(Pattern, Finder)] = &[
+    (Pattern::Softmax, softmax::softmax),
+    (Pattern::LogSoftmax, softmax::log_softmax),
+    (Pattern::LayerNormalization, normalization::layer),
+    (Pattern::RmsNormalization, normalization::rms),
+    (Pattern::Clip, activation::clip),
+    (Pattern::Gelu, activation::gelu),
+    (Pattern::Swish, activation::swish),
+    (Pattern::HardSwish, activation::hard_swish),
+    (Pattern::OneMinusSigmoid, activation::one_minus_sigmoid),
+    (Pattern::Linear, linear::linear),
+    (Pattern::ConvBias, linear::conv_bias),
+    (Pattern::RotaryEmbedding, rotary::rotate_half),
+    (Pattern::Attention, attention::attention),
+    (Pattern::GroupedHeads, heads::grouped),
+];
+
+/// Replaces decomposed composites by single nodes, also in the bodies of control flow. A composite takes the place of
+/// the pattern's last node and keeps its name (as [`Origin::Rewritten`]); the nodes before it are removed.
+///
+/// A value inside a pattern must not be read by anything else, except to ask for its shape.
+///
+/// # Errors
+/// A cyclic graph.
+pub fn raise(graph: &mut Graph) -> Result<RaiseReport> {
+    let mut report = RaiseReport::default();
+    for (pattern, find) in PATTERNS {
+        report.add(*pattern, sweep(graph, *find)?);
+    }
+    let nested: Vec<NodeId> =
+        graph.nodes().filter(|(_, n)| !n.op.subgraphs().is_empty()).map(|(id, _)| id).collect();
+    for id in nested {
+        for subgraph in graph.node_mut(id).op.subgraphs_mut() {
+            for (pattern, count) in raise(&mut subgraph.graph)?.iter() {
+                report.add(pattern, count);
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// Applies one pattern everywhere; returns how often.
+fn sweep(graph: &mut Graph, find: Finder) -> Result<usize> {
+    let view = View::new(graph)?;
+    let mut taken: FxHashSet<NodeId> = FxHashSet::default();
+    let mut found = vec![];
+    // From the outputs up, so that the longest form of a pattern is seen before its parts.
+    for root in view.order().iter().rev() {
+        if taken.contains(root) {
+            continue;
+        }
+        let Some(candidate) = find(&view, *root) else { continue };
+        let Some(interior) = view.interior(*root, &candidate) else { continue };
+        if interior.iter().any(|n| taken.contains(n)) {
+            continue;
+        }
+        taken.insert(*root);
+        taken.extend(&interior);
+        found.push((*root, candidate, interior));
+    }
+    drop(view);
+    let count = found.len();
+    let mut replaced = vec![];
+    for (root, candidate, interior) in found {
+        apply(graph, root, candidate);
+        replaced.extend(interior);
+    }
+    remove_dead(graph, &replaced);
+    Ok(count)
+}
+
+/// Turns the node `root` into the composite.
+fn apply(graph: &mut Graph, root: NodeId, found: Match) {
+    let node = graph.node(root);
+    let (name, source) = (node.name.clone(), node.source_name().into());
+    let origin = Origin::Rewritten(source);
+    let mut inputs = vec![];
+    for operand in found.inputs {
+        inputs.push(operand.map(|o| build(graph, &name, &origin, o)));
+    }
+    let node = graph.node_mut(root);
+    node.op = found.op;
+    node.inputs = inputs;
+    node.origin = origin;
+}
+
+/// Adds what an operand needs beyond the values of the graph.
+fn build(graph: &mut Graph, name: &str, origin: &Origin, operand: Operand) -> ValueId {
+    match operand {
+        Operand::Value(value) => value,
+        Operand::Constant(part, tensor) => graph.add_constant(&format!("{name}/{part}"), tensor),
+        Operand::Node(part, op, operands) => {
+            let inputs: Vec<ValueId> = operands.into_iter().map(|o| build(graph, name, origin, o)).collect();
+            let shape = match (&op, inputs.first()) {
+                (Op::Transpose(t), Some(input)) => permuted(graph, *input, &t.perm),
+                _ => None,
+            };
+            let dtype = inputs.last().and_then(|v| graph.value(*v).dtype);
+            let value = graph.add_op(&format!("{name}/{part}"), op, &inputs);
+            if let Some(node) = graph.producer(value) {
+                graph.node_mut(node).origin = origin.clone();
+            }
+            let new = graph.value_mut(value);
+            new.shape = shape;
+            new.dtype = dtype;
+            value
+        }
+    }
+}
+
+/// Shape of a transposed value.
+fn permuted(graph: &Graph, value: ValueId, perm: &[i64]) -> Option<crate::Shape> {
+    let shape = graph.value(value).shape.as_ref()?;
+    perm.iter().map(|axis| shape.get(usize::try_from(*axis).ok()?).cloned()).collect()
+}
+
+/// Removes those of `candidates` that nothing reads any more.
+fn remove_dead(graph: &mut Graph, candidates: &[NodeId]) {
+    let consumers = graph.consumers();
+    let mut uses: Vec<usize> = consumers.iter().map(Vec::len).collect();
+    for output in &graph.outputs {
+        if let Some(count) = uses.get_mut(output.index()) {
+            *count += 1;
+        }
+    }
+    let candidates: FxHashSet<NodeId> = candidates.iter().copied().collect();
+    let mut stack: Vec<NodeId> = candidates.iter().copied().collect();
+    while let Some(id) = stack.pop() {
+        let Some(node) = graph.get_node(id) else { continue };
+        let used = |v: &ValueId| uses.get(v.index()).is_some_and(|n| *n > 0);
+        if node.outputs.iter().flatten().any(used) {
+            continue;
+        }
+        let inputs: FxHashSet<ValueId> = node.inputs.iter().flatten().copied().collect();
+        for input in inputs {
+            if let Some(count) = uses.get_mut(input.index()) {
+                *count = count.saturating_sub(1);
+            }
+            stack.extend(graph.producer(input).filter(|n| candidates.contains(n)));
+        }
+        graph.remove_node(id);
+    }
+}

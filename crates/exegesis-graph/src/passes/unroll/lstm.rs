@@ -1,0 +1,111 @@
+//! Steps of an LSTM.
+
+use super::activation::Activation;
+use super::emit::Emitter;
+use super::recurrent::{self, Cell, attributes_of};
+use super::weights::Weights;
+use crate::op::{Binary, MatMul, Op, Unary};
+use crate::{DType, Error, Graph, NodeId, Result, ValueId};
+
+/// The stored order of gates is i, o, f, g (`c` in ONNX).
+struct Lstm {
+    input_forget: bool,
+    direction: Option<Constants>,
+}
+
+struct Constants {
+    recurrent: ValueId,
+    /// Of the gates i, o, f.
+    peepholes: [Option<ValueId>; 3],
+    gate: Activation,
+    cell: Activation,
+    output: Activation,
+    dtype: DType,
+    hidden: usize,
+}
+
+/// Replaces the LSTM `id`:
+///
+/// ```text
+/// i = s(Wi x + Ui h + pi c + bi)    f = s(Wf x + Uf h + pf c + bf)    g = t(Wg x + Ug h + bg)
+/// c' = f c + i g                    o = s(Wo x + Uo h + po c' + bo)   h' = o t(c')
+/// ```
+pub(super) fn unroll(graph: &mut Graph, id: NodeId) -> Result<()> {
+    let Op::Lstm(op) = &graph.node(id).op else { return Ok(()) };
+    let attributes = attributes_of!(op);
+    let mut cell = Lstm { input_forget: op.input_forget, direction: None };
+    recurrent::unroll(graph, id, &attributes, &mut cell)
+}
+
+impl Cell for Lstm {
+    fn gates(&self) -> usize {
+        4
+    }
+
+    fn states(&self) -> usize {
+        2
+    }
+
+    fn default_activations(&self) -> &'static [Unary] {
+        &[Unary::Sigmoid, Unary::Tanh, Unary::Tanh]
+    }
+
+    fn start(&mut self, e: &mut Emitter<'_>, weights: &Weights) -> Result<()> {
+        let mut peepholes = [None; 3];
+        for (i, slot) in peepholes.iter_mut().enumerate() {
+            *slot = weights.peephole(i)?.map(|p| e.constant(&format!("P_{i}"), p));
+        }
+        self.direction = Some(Constants {
+            recurrent: e.constant("R", weights.recurrent(0..4)?),
+            peepholes,
+            gate: weights.activation(0),
+            cell: weights.activation(1),
+            output: weights.activation(2),
+            dtype: weights.dtype,
+            hidden: weights.hidden,
+        });
+        Ok(())
+    }
+
+    fn step(&self, e: &mut Emitter<'_>, x: ValueId, states: &[Option<ValueId>]) -> Result<Vec<ValueId>> {
+        let (Some(k), [h, c]) = (&self.direction, states) else {
+            return Err(Error::malformed("an LSTM has two states"));
+        };
+        let sum = match h {
+            Some(h) => {
+                let recurrent = e.op("recurrent", MatMul {}, &[*h, k.recurrent]);
+                e.op("gates", Binary::Add, &[x, recurrent])
+            }
+            None => x,
+        };
+        let [pi, po, pf, pg] = e.split("split", sum, -1, 4, k.hidden)[..] else {
+            return Err(Error::malformed("an LSTM has four gates"));
+        };
+        let [peep_i, peep_o, peep_f] = k.peepholes;
+        let pi = peep(e, "i", pi, peep_i, *c);
+        let i = k.gate.apply(e, "i", pi, k.dtype)?;
+        let g = k.cell.apply(e, "g", pg, k.dtype)?;
+        let mut new_c = e.gate("i_g", i, g);
+        if let Some(c) = c {
+            let f = if self.input_forget {
+                k.gate.complement(e, "f", pi, i, k.dtype)?
+            } else {
+                let pf = peep(e, "f", pf, peep_f, Some(*c));
+                k.gate.apply(e, "f", pf, k.dtype)?
+            };
+            let kept = e.gate("f_c", f, *c);
+            new_c = e.op("c", Binary::Add, &[kept, new_c]);
+        }
+        let po = peep(e, "o", po, peep_o, Some(new_c));
+        let o = k.gate.apply(e, "o", po, k.dtype)?;
+        let squashed = k.output.apply(e, "c_activation", new_c, k.dtype)?;
+        Ok(vec![e.gate("h", o, squashed), new_c])
+    }
+}
+
+/// Adds `p c` to a pre-activation.
+fn peep(e: &mut Emitter<'_>, gate: &str, x: ValueId, p: Option<ValueId>, c: Option<ValueId>) -> ValueId {
+    let (Some(p), Some(c)) = (p, c) else { return x };
+    let product = e.op(&format!("{gate}_peephole"), Binary::Mul, &[c, p]);
+    e.op(&format!("{gate}_sum"), Binary::Add, &[x, product])
+}
