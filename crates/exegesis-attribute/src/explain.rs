@@ -95,8 +95,7 @@ pub fn explain(
     };
     let inputs = explained_inputs(&graph, &request.explain)?;
     let roots: Vec<ValueId> = inputs.iter().flat_map(|i| i.roots.iter().copied()).collect();
-    let carrying = carriers(&graph, &roots, &[output])?;
-    unroll::unroll(&mut graph, &|node| node.outputs.iter().flatten().any(|o| carrying.contains(o)))?;
+    unroll_carriers(&mut graph, &roots, output)?;
     expand::expand(&mut graph, &|op| matches!(op, Op::Attention(_) | Op::RotaryEmbedding(_)))?;
     dead_code::eliminate(&mut graph);
     mark_masks(&mut graph, &roots, output)?;
@@ -170,6 +169,31 @@ pub fn explain(
         notes,
         expected: rules.is_relevance().then_some(total),
     })
+}
+
+/// Unrolls recurrent layers and loops of known length that the explanation passes through; those of open length stay, and
+/// the walk goes through them backwards.
+fn unroll_carriers(graph: &mut Graph, roots: &[ValueId], output: ValueId) -> Result<()> {
+    let carrying = carriers(graph, roots, &[output])?;
+    let on_path: Vec<String> = graph
+        .nodes()
+        .filter(|(_, n)| matches!(n.op, Op::Lstm(_) | Op::Gru(_) | Op::Rnn(_) | Op::Loop(_) | Op::Scan(_)))
+        .filter(|(_, n)| n.outputs.iter().flatten().any(|o| carrying.contains(o)))
+        .map(|(_, n)| n.name.clone())
+        .collect();
+    for name in on_path {
+        let mut trial = graph.clone();
+        match unroll::unroll(&mut trial, &|node| node.name == name) {
+            Ok(_) => *graph = trial,
+            Err(error) => {
+                let is_loop = graph.find_node(&name).is_some_and(|id| matches!(graph.node(id).op, Op::Loop(_)));
+                if !is_loop {
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Standard operators only, no duplicates, nothing dead.

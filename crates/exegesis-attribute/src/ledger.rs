@@ -1,6 +1,7 @@
 //! What came into each node, what went on, and what was absorbed: as nodes of the graph.
 
 use exegesis_graph::{Builder, Node, ValueId};
+use rustc_hash::FxHashMap;
 
 use crate::{Result, batch::BatchAxis};
 
@@ -24,6 +25,9 @@ pub const COLUMNS: [&str; 8] =
     ["in", "out", "bias", "dead", "saturation", "constant", "initial_state", "residual"];
 
 impl Class {
+    /// Every class.
+    pub const ALL: [Self; 5] = [Self::Bias, Self::Dead, Self::Saturation, Self::Constant, Self::InitialState];
+
     fn column(self) -> usize {
         match self {
             Self::Bias => 2,
@@ -42,7 +46,8 @@ struct Entry {
     complete: bool,
 }
 
-/// A row of the ledger: a node of the user's model.
+/// A row of the ledger: a node of the user's model. Nodes that passes made out of it are summed up; what flows among
+/// them is neither in nor out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerNode {
     /// Name of the node.
@@ -56,7 +61,8 @@ pub struct LedgerNode {
 pub struct Ledger {
     enabled: bool,
     entries: Vec<Entry>,
-    open: Option<Entry>,
+    by_name: FxHashMap<String, usize>,
+    current: usize,
 }
 
 impl Ledger {
@@ -65,7 +71,33 @@ impl Ledger {
         Self { enabled, ..Self::default() }
     }
 
-    /// Starts the entry of `node` with the signals on its outputs.
+    /// True if sums are appended.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// What was absorbed by all entries, per class that occurs: `[batch, 1]` each.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn totals(self, b: &mut Builder<'_>) -> Result<Vec<(Class, ValueId)>> {
+        let mut totals = vec![];
+        for class in Class::ALL {
+            let mut sum: Option<ValueId> = None;
+            for booked in self.entries.iter().filter_map(|e| e.columns[class.column()]) {
+                sum = Some(match sum {
+                    None => booked,
+                    Some(before) => b.add(before, booked)?,
+                });
+            }
+            if let Some(sum) = sum {
+                totals.push((class, b.unary(exegesis_graph::op::Unary::Identity, sum)?));
+            }
+        }
+        Ok(totals)
+    }
+
+    /// Turns to the entry of `node` and books what arrives at it from other nodes of the user's model.
     ///
     /// # Errors
     /// The graph can't be treated.
@@ -74,18 +106,27 @@ impl Ledger {
         b: &mut Builder<'_>,
         batch: &BatchAxis,
         node: &Node,
-        signals: &[Option<ValueId>],
+        arrived: &[ValueId],
     ) -> Result<()> {
-        if self.enabled {
-            self.open = Some(Entry {
-                node: node.name.clone(),
-                op: node.op.name().to_string(),
-                columns: [None; 8],
-                complete: true,
-            });
-            for signal in signals.iter().flatten() {
-                self.book(b, batch, 0, *signal)?;
+        if !self.enabled {
+            return Ok(());
+        }
+        let name = node.source_name();
+        self.current = match self.by_name.get(name) {
+            Some(index) => *index,
+            None => {
+                self.by_name.insert(name.to_string(), self.entries.len());
+                self.entries.push(Entry {
+                    node: name.to_string(),
+                    op: node.op.name().to_string(),
+                    columns: [None; 8],
+                    complete: true,
+                });
+                self.entries.len() - 1
             }
+        };
+        for signal in arrived {
+            self.book(b, batch, 0, *signal)?;
         }
         Ok(())
     }
@@ -102,7 +143,7 @@ impl Ledger {
     }
 
     fn book(&mut self, b: &mut Builder<'_>, batch: &BatchAxis, column: usize, amount: ValueId) -> Result<()> {
-        let Some(entry) = &mut self.open else { return Ok(()) };
+        let Some(entry) = self.entries.get_mut(self.current) else { return Ok(()) };
         match batch.row_sums(b, amount)? {
             None => entry.complete = false,
             Some(sum) => {
@@ -115,29 +156,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends the entry with what went to the operands; the residual is what is left.
+    /// Books what the entry at hand sends to other nodes of the user's model.
     ///
     /// # Errors
     /// The graph can't be treated.
-    pub fn close(
-        &mut self,
-        b: &mut Builder<'_>,
-        batch: &BatchAxis,
-        signals: impl Iterator<Item = ValueId>,
-    ) -> Result<()> {
-        for signal in signals {
-            self.book(b, batch, 1, signal)?;
-        }
-        let Some(mut entry) = self.open.take() else { return Ok(()) };
-        let Some(mut rest) = entry.columns[0] else { return Ok(()) };
-        for booked in entry.columns[1..7].iter().flatten() {
-            rest = b.sub(rest, *booked)?;
-        }
-        entry.columns[7] = Some(rest);
-        if entry.complete {
-            self.entries.push(entry);
-        }
-        Ok(())
+    pub fn send(&mut self, b: &mut Builder<'_>, batch: &BatchAxis, signal: ValueId) -> Result<()> {
+        self.book(b, batch, 1, signal)
     }
 
     /// Appends the table `[batch, nodes, columns]` in float32; rows in the order of the walk (from the output).
@@ -145,13 +169,24 @@ impl Ledger {
     /// # Errors
     /// The graph can't be treated.
     pub fn finish(self, b: &mut Builder<'_>) -> Result<Option<(ValueId, Vec<LedgerNode>)>> {
-        let Some(first) = self.entries.first().and_then(|e| e.columns[0]) else { return Ok(None) };
-        let zero = b.zeros_like(first)?;
-        let mut cells = Vec::with_capacity(self.entries.len() * COLUMNS.len());
-        let mut nodes = Vec::with_capacity(self.entries.len());
-        for entry in self.entries {
+        let mut cells = vec![];
+        let mut nodes = vec![];
+        let mut zero = None;
+        for mut entry in self.entries.into_iter().filter(|e| e.complete) {
+            let Some(mut rest) = entry.columns[0] else { continue };
+            for booked in entry.columns[1..7].iter().flatten() {
+                rest = b.sub(rest, *booked)?;
+            }
+            entry.columns[7] = Some(rest);
+            let zero = match zero {
+                Some(zero) => zero,
+                None => *zero.insert(b.zeros_like(rest)?),
+            };
             cells.extend(entry.columns.iter().map(|c| c.unwrap_or(zero)));
             nodes.push(LedgerNode { name: entry.node, op: entry.op });
+        }
+        if nodes.is_empty() {
+            return Ok(None);
         }
         let flat = b.concat(&cells, 1)?;
         let table = b.reshape_to(flat, &[-1, nodes.len() as i64, COLUMNS.len() as i64])?;

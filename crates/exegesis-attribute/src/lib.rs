@@ -14,6 +14,7 @@ mod linear;
 mod method;
 mod movement;
 mod request;
+mod reverse_loop;
 mod rule;
 mod seed;
 mod walk;

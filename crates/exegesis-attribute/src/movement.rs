@@ -145,11 +145,8 @@ fn concat_backward(cx: &mut Context<'_, '_>, node: &Node, axis: i64, g: ValueId)
         Some(sizes) => {
             let mut start = 0;
             let mut parts = Vec::with_capacity(sizes.len());
-            for (i, size) in sizes.iter().enumerate() {
-                parts.push(match cx.carries(node, i) {
-                    true => Some(cx.b.slice(g, axis, start, start + size, 1)?),
-                    false => None,
-                });
+            for size in &sizes {
+                parts.push(Some(cx.b.slice(g, axis, start, start + size, 1)?));
                 start += size;
             }
             parts
@@ -162,9 +159,12 @@ fn concat_backward(cx: &mut Context<'_, '_>, node: &Node, axis: i64, g: ValueId)
             parts.into_iter().map(Some).collect()
         }
     };
-    for (part, operand) in parts.iter().zip(&operands) {
+    for (i, (part, operand)) in parts.iter().zip(&operands).enumerate() {
         if let Some(part) = part {
             cx.b.assume_shape(*part, *operand);
+            if !cx.carries(node, i) {
+                cx.absorb(crate::ledger::Class::Constant, *part)?;
+            }
         }
     }
     Ok(Outcome::Signals(parts))

@@ -1,10 +1,12 @@
 //! The reverse walk: visits nodes from the output back and lets a rule set turn signals on outputs into signals on
 //! operands. Signals that meet at a value are added.
 
+use std::sync::Arc;
+
 use exegesis_graph::{Builder, Graph, NodeId, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::Result;
+use crate::{Result, reverse_loop};
 use crate::batch::BatchAxis;
 use crate::error::{Error, MissingRule};
 use crate::gradient::Gradient;
@@ -33,6 +35,12 @@ pub struct Substitution {
     pub op: String,
     /// What was done instead.
     pub by: &'static str,
+}
+
+/// A signal on its way to a value, and the user's node that sent it (none for a seed).
+struct Arrival {
+    signal: ValueId,
+    from: Option<Arc<str>>,
 }
 
 /// What a walk produced.
@@ -79,10 +87,10 @@ pub fn propagate(
     let targets: Vec<ValueId> = seeds.iter().map(|s| s.0).collect();
     let carriers = carriers(b.graph(), roots, &targets)?;
     let order: Vec<NodeId> = b.graph().topological_order()?;
-    let mut pending: FxHashMap<ValueId, Vec<ValueId>> = FxHashMap::default();
+    let mut pending: FxHashMap<ValueId, Vec<Arrival>> = FxHashMap::default();
     for (value, signal) in seeds {
         if carriers.contains(value) {
-            pending.entry(*value).or_default().push(*signal);
+            pending.entry(*value).or_default().push(Arrival { signal: *signal, from: None });
         }
     }
     let mut signals = FxHashMap::default();
@@ -95,19 +103,37 @@ pub fn propagate(
         }
         let is_root = node.outputs.iter().flatten().any(|o| roots.contains(o));
         b.set_source(Some(&node.name));
+        let source: Arc<str> = Arc::from(node.source_name());
         let mut incoming = Vec::with_capacity(node.outputs.len());
+        let mut from_others = vec![];
         for output in &node.outputs {
             incoming.push(match output {
-                Some(value) => collect(b, &mut pending, &mut signals, *value)?,
+                Some(value) => {
+                    let arrived = pending.get(value).map_or(&[][..], Vec::as_slice);
+                    let inside = |a: &Arrival| a.from.as_deref() == Some(&*source);
+                    let external: Vec<ValueId> =
+                        arrived.iter().filter(|a| !inside(a)).map(|a| a.signal).collect();
+                    let all_external = external.len() == arrived.len();
+                    let sum = collect(b, &mut pending, &mut signals, *value)?;
+                    match (all_external, sum) {
+                        (true, Some(sum)) => from_others.push(sum),
+                        _ => from_others.extend(external),
+                    }
+                    sum
+                }
                 None => None,
             });
         }
         if is_root {
             continue;
         }
-        ledger.open(b, batch, &node, &incoming)?;
+        ledger.open(b, batch, &node, &from_others)?;
         let mut cx = Context { b, carriers: &carriers, ledger, batch };
-        let mut outcome = rules.backward(&mut cx, &node, &incoming).map_err(|e| at(e, &node.name))?;
+        let mut outcome = match reverse_loop::handles(&node.op) {
+            true => reverse_loop::backward(rules, &mut cx, &node, &incoming, on_missing),
+            false => rules.backward(&mut cx, &node, &incoming),
+        }
+        .map_err(|e| at(e, &node.name))?;
         if let Outcome::NoRule(reason) = &outcome {
             let op = node.op.name().to_string();
             let substitute = substitute(&mut cx, &node, &incoming, on_missing)?;
@@ -127,16 +153,17 @@ pub fn propagate(
             }
         }
         let Outcome::Signals(produced) = outcome else { continue };
-        let mut sent = vec![];
         for (operand, signal) in node.inputs.iter().zip(produced) {
-            if let (Some(operand), Some(signal)) = (operand, signal) {
-                if carriers.contains(operand) {
-                    pending.entry(*operand).or_default().push(signal);
-                    sent.push(signal);
-                }
+            let (Some(operand), Some(signal)) = (operand, signal) else { continue };
+            if !carriers.contains(operand) {
+                continue;
+            }
+            pending.entry(*operand).or_default().push(Arrival { signal, from: Some(source.clone()) });
+            let producer = b.graph().producer_node(*operand).filter(|_| !roots.contains(operand));
+            if producer.is_none_or(|p| p.source_name() != &*source) {
+                ledger.send(b, batch, signal)?;
             }
         }
-        ledger.close(b, batch, sent.into_iter())?;
     }
     if !missing.is_empty() {
         missing.sort_by(|a, b| a.node.cmp(&b.node));
@@ -153,15 +180,15 @@ pub fn propagate(
 /// Adds up what arrived at `value` and remembers it.
 fn collect(
     b: &mut Builder<'_>,
-    pending: &mut FxHashMap<ValueId, Vec<ValueId>>,
+    pending: &mut FxHashMap<ValueId, Vec<Arrival>>,
     signals: &mut FxHashMap<ValueId, ValueId>,
     value: ValueId,
 ) -> Result<Option<ValueId>> {
     let mut arrived = pending.remove(&value).unwrap_or_default().into_iter();
     let Some(first) = arrived.next() else { return Ok(signals.get(&value).copied()) };
-    let mut sum = first;
+    let mut sum = first.signal;
     for next in arrived {
-        sum = b.add(sum, next)?;
+        sum = b.add(sum, next.signal)?;
     }
     signals.insert(value, sum);
     Ok(Some(sum))
