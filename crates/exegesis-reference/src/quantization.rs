@@ -3,7 +3,7 @@
 use exegesis_graph::op;
 use exegesis_graph::{DType, Error, Result};
 
-use crate::array::{Array, axis, bounds};
+use crate::array::{Array, axis, bounds, round_to};
 use crate::operands::Operands;
 
 /// A parameter of quantisation spread over `x`: one value, or one per index of the axis.
@@ -33,7 +33,8 @@ pub(crate) fn quantize(op: &op::QuantizeLinear, operands: Operands) -> Result<Ar
     let (low, high) = bounds(dtype);
     let quantized = |i: usize| {
         let zero = zero.as_ref().map_or(0.0, |z| z.data[i]);
-        ((x.data[i] / scale.data[i]).round_ties_even() + zero).max(low).min(high)
+        // Where a step decides, the quotient is the one that runtimes see: a half in f32 may be none in f64.
+        (round_to(x.data[i] / scale.data[i], x.dtype).round_ties_even() + zero).max(low).min(high)
     };
     Array::new(dtype, x.shape.clone(), (0..x.len()).map(quantized).collect())
 }
