@@ -1,7 +1,7 @@
 //! From a model graph and a request to a graph that also explains.
 
 use exegesis_graph::op::Binary;
-use exegesis_graph::passes::{common_subexpressions, dead_code, expand, raise, unroll};
+use exegesis_graph::passes::{common_subexpressions, dead_code, expand, loop_invariants, raise, unroll};
 use exegesis_graph::{Builder, Dim, Evaluator, Graph, Op, Role, ValueId};
 use rustc_hash::FxHashSet;
 
@@ -81,6 +81,7 @@ pub fn explain(
     observer: &mut dyn FnMut(&str, &Graph),
 ) -> Result<Explained> {
     let _ = evaluator;
+    loop_invariants::hoist(&mut graph)?;
     raise::raise(&mut graph)?;
     observer("raised", &graph);
     let own_outputs = graph.outputs.clone();
@@ -186,7 +187,8 @@ fn unroll_carriers(graph: &mut Graph, roots: &[ValueId], output: ValueId) -> Res
         match unroll::unroll(&mut trial, &|node| node.name == name) {
             Ok(_) => *graph = trial,
             Err(error) => {
-                let is_loop = graph.find_node(&name).is_some_and(|id| matches!(graph.node(id).op, Op::Loop(_)));
+                let is_loop =
+                    graph.find_node(&name).is_some_and(|id| matches!(graph.node(id).op, Op::Loop(_)));
                 if !is_loop {
                     return Err(error.into());
                 }

@@ -7,10 +7,10 @@
 use exegesis_graph::op::{Gather, Loop, Unary};
 use exegesis_graph::{Builder, DType, Dim, Error, Graph, Node, Op, Subgraph, Tensor, ValueId};
 
+use crate::Result;
 use crate::ledger::{Class, Ledger};
 use crate::rule::{Context, Outcome, RuleSet};
 use crate::walk::{OnMissingRule, propagate};
-use crate::Result;
 
 /// Own operands of a Loop before its carried values: trip count and condition.
 const OWN: usize = 2;
@@ -55,9 +55,8 @@ pub fn backward(
     let is_float = |graph: &Graph, v: ValueId| graph.value(v).dtype.is_some_and(|t| t.is_float());
     let real_states: Vec<usize> =
         (0..states).filter(|k| is_float(&body.graph, body.graph.inputs[OWN + k])).collect();
-    let real_captures: Vec<usize> = (0..body.captures.len())
-        .filter(|k| cx.carries(node, first_capture + k))
-        .collect();
+    let real_captures: Vec<usize> =
+        (0..body.captures.len()).filter(|k| cx.carries(node, first_capture + k)).collect();
     let entered = emit_entering_states(cx, node, states)?;
     let Some(first) = entered.first().copied() else {
         return Ok(Outcome::NoRule("a Loop without carried values has no rule".into()));
@@ -83,7 +82,8 @@ pub fn backward(
         initial.push(start);
         let value = cx.b.graph().value(start).clone();
         let dtype = value.dtype.unwrap_or(DType::F32);
-        let shape = value.shape.ok_or_else(|| Error::unsupported("the rank of a carried value is unknown"))?;
+        let shape =
+            value.shape.ok_or_else(|| Error::unsupported("the rank of a carried value is unknown"))?;
         carried_in.push(reverse.add_input(&format!("signal_state{k}"), dtype, shape));
     }
     let mut sums_in = vec![];
@@ -120,11 +120,8 @@ pub fn backward(
     for (j, output) in own_outputs.iter().enumerate().skip(1 + states) {
         if let Some(signal) = signals.get(j - 1).copied().flatten() {
             let stack = captures.add(cx.b, &mut reverse, &format!("signal_scan{j}"), signal);
-            let slice = reverse.add_op(
-                &format!("signal_of_scan{j}"),
-                Gather { axis: 0 },
-                &[stack, own_inputs[0]],
-            );
+            let slice =
+                reverse.add_op(&format!("signal_of_scan{j}"), Gather { axis: 0 }, &[stack, own_inputs[0]]);
             seeds.push((*output, slice));
         }
     }
@@ -212,7 +209,8 @@ fn emit_entering_states(cx: &mut Context<'_, '_>, node: &Node, states: usize) ->
             .and_then(|v| cx.b.graph().value(v).shape.clone())
             .or(value.shape)
             .map(|s| std::iter::once(trips.clone()).chain(s).collect());
-        let stack = cx.b.graph_mut().add_value(&format!("{}/entering_state{k}", node.name), value.dtype, shape);
+        let stack =
+            cx.b.graph_mut().add_value(&format!("{}/entering_state{k}", node.name), value.dtype, shape);
         stacks.push(stack);
     }
     cx.b.graph_mut().replace_op(id, Op::Loop(Box::new(Loop { body })), &stacks)?;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use exegesis_graph::{Builder, Graph, NodeId, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{Result, reverse_loop};
 use crate::batch::BatchAxis;
 use crate::error::{Error, MissingRule};
 use crate::gradient::Gradient;
 use crate::ledger::Ledger;
 use crate::rule::{Context, Outcome, RuleSet};
+use crate::{Result, reverse_loop};
 
 /// What to do at a node without a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

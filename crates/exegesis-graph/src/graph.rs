@@ -315,6 +315,21 @@ impl Graph {
         Ok(())
     }
 
+    /// Keeps the results of a node for which `keep` holds; the others lose their producer.
+    pub fn retain_outputs(&mut self, id: NodeId, keep: impl Fn(usize) -> bool) {
+        let Some(node) = self.nodes[id.index()].as_mut() else { return };
+        let mut position = 0;
+        let producers = &mut self.producers;
+        node.outputs.retain(|output| {
+            let kept = keep(position);
+            position += 1;
+            if let (false, Some(output)) = (kept, output) {
+                producers[output.index()] = None;
+            }
+            kept
+        });
+    }
+
     /// A value.
     pub fn value(&self, id: ValueId) -> &Value {
         &self.values[id.index()]

@@ -10,6 +10,7 @@ pub mod expand;
 pub mod fold;
 pub mod fold_batch_norm;
 pub mod infer;
+pub mod loop_invariants;
 pub mod print;
 pub mod raise;
 pub mod specialise;

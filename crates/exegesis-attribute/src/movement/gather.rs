@@ -1,7 +1,7 @@
 //! Gather along an axis, and scatters.
 
 use exegesis_graph::op::{self, ScatterReduction};
-use exegesis_graph::{Error, Node, Op, ValueId};
+use exegesis_graph::{DType, Error, Node, Op, ValueId};
 
 use crate::Result;
 use crate::ledger::Class;
@@ -54,6 +54,8 @@ pub fn gather(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId, axi
     }
     let zeros = cx.b.zeros_like(x)?;
     let zeros = cx.b.transpose(zeros, &to_front)?;
+    // Gather accepts int32 indices, ScatterND does not.
+    let indices = as_int64(cx, indices)?;
     let coordinates = cx.b.unsqueeze(indices, &[index_rank])?;
     let sum = cx.b.op(op::ScatterND { reduction: ScatterReduction::Add }, &[zeros, coordinates, updates])?;
     let out = cx.b.transpose(sum, &back)?;
@@ -92,4 +94,15 @@ pub fn scatter(cx: &mut Context<'_, '_>, node: &Node, g: ValueId) -> Result<Outc
         cx.absorb(Class::Constant, taken)?;
     }
     Ok(Outcome::Signals(signals))
+}
+
+/// Indices as int64.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn as_int64(cx: &mut Context<'_, '_>, indices: ValueId) -> Result<ValueId> {
+    match cx.b.dtype(indices) {
+        DType::I64 => Ok(indices),
+        _ => Ok(cx.b.op(op::Cast { to: DType::I64 }, &[indices])?),
+    }
 }
