@@ -1,0 +1,83 @@
+"""Time Exegesis beside PyTorch eager in one run and print a Markdown table of both and their ratio.
+
+    python side_by_side.py FOLDER [--batch 1 --batch 8] [--repeats 7]
+
+FOLDER holds the models that `models.py FOLDER` wrote. Needs torch for the PyTorch half and cargo for ours (release
+build). Both use 2 threads unless --threads says otherwise; medians after two warm-up runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+MODELS = {"resnet50": "ResNet-50", "bert-base": "BERT-base, 128 tokens"}
+
+
+def ours(folder: Path, model: str, batch: int, repeats: int, threads: int) -> dict:
+    command = ["cargo", "run", "--quiet", "--release", "-p", "exegesis", "--example", "time_methods", "--"]
+    command += [str(folder / f"{model}.onnx"), "--batch", str(batch), "--repeats", str(repeats)]
+    environment = {**os.environ, "RTEN_NUM_THREADS": str(threads)}
+    output = subprocess.run(command, cwd=HERE.parent, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(output.stdout)
+
+
+def torch(model: str, batch: int, repeats: int, threads: int) -> dict:
+    command = [sys.executable, str(HERE / "torch_times.py"), "--model", model, "--batch", str(batch)]
+    command += ["--repeats", str(repeats), "--threads", str(threads)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(output.stdout)
+
+
+def find_median(tree: object, name: str) -> float:
+    """The median under the first key that contains `name`, wherever it is nested."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if name in key and isinstance(value, dict) and "median_ms" in value:
+                return value["median_ms"]
+        for value in tree.values():
+            found = find_median(value, name)
+            if found == found:
+                return found
+    if isinstance(tree, list):
+        for value in tree:
+            found = find_median(value, name)
+            if found == found:
+                return found
+    return float("nan")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--batch", type=int, action="append")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    print("| model | batch | | PyTorch ms | Exegesis ms | PyTorch / Exegesis | of our forward |")
+    print("|---|---|---|---|---|---|---|")
+    for model, title in MODELS.items():
+        for batch in options.batch or [1, 8]:
+            mine = ours(options.folder, model, batch, options.repeats, options.threads)
+            theirs = torch(model, batch, options.repeats, options.threads)
+            rows = [
+                ("forward", find_median(theirs, "forward"), mine["forward_ms"]),
+                ("gradient", find_median(theirs, "gradient"), mine["gradient_ms"]),
+                ("DLBacktrace", float("nan"), mine["dlbacktrace_ms"]),
+            ]
+            for name, peer, own in rows:
+                known = peer == peer
+                print(
+                    f"| {title} | {batch} | {name} | {f'{peer:.1f}' if known else '-'} | {own:.1f} | "
+                    f"{f'{peer / own:.2f}' if known else '-'} | {own / mine['forward_ms']:.2f} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
