@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap;
 
+use crate::op::CANONICAL_OPSET;
+
 /// Newest version of the default operator set that is read.
 pub(super) const NEWEST_OPSET: i64 = 26;
 
@@ -65,9 +67,42 @@ pub(super) fn since(op_type: &str, opset: i64) -> Option<i64> {
     VERSIONS.get(op_type)?.iter().copied().filter(|v| *v <= opset).max()
 }
 
+/// Operators whose definitions after the canonical opset only allow more element types.
+const TYPES_ONLY: &[&str] = &[
+    "Bernoulli",
+    "Det",
+    "MaxRoiPool",
+    "MaxUnpool",
+    "Multinomial",
+    "NegativeLogLikelihoodLoss",
+    "QLinearMatMul",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+    "SplitToSequence",
+];
+
+/// True if a node of `op_type` from opset `version` means the same in the canonical opset.
+pub(super) fn is_canonical(op_type: &str, version: i64) -> bool {
+    let there = since(op_type, version);
+    let here = since(op_type, CANONICAL_OPSET);
+    let only_types = TYPES_ONLY.contains(&op_type) && version > CANONICAL_OPSET;
+    here.is_some() && (there == here || only_types)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::since;
+    use super::{is_canonical, since};
+
+    #[test]
+    fn later_element_types_do_not_change_the_meaning() {
+        assert!(is_canonical("QLinearMatMul", 21));
+        assert!(is_canonical("StringNormalizer", 12));
+        assert!(!is_canonical("DFT", 20));
+        assert!(!is_canonical("AffineGrid", 20));
+        assert!(!is_canonical("BatchNormalization", 9));
+    }
 
     #[test]
     fn definitions_are_found_by_opset() {

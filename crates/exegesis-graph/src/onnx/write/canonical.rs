@@ -2,14 +2,16 @@
 
 use super::Writer;
 use crate::onnx::versions;
-use crate::op::{Attribute, Attributes, CANONICAL_OPSET, CoordinateMode, Opaque, PadMode};
-use crate::{Error, Node, Op, Result};
+use crate::op::{
+    Attribute, Attributes, Binary, CANONICAL_OPSET, CoordinateMode, Opaque, PadMode, ReduceKind,
+};
+use crate::{DType, Error, Graph, Node, Op, Result};
 
-/// The attributes of a node that is not opaque.
+/// The attributes of a node of `graph` that is not opaque.
 ///
 /// # Errors
-/// The operator is a composite, or needs a newer opset.
-pub(super) fn attributes(node: &Node) -> Result<Attributes> {
+/// The operator is a composite, or its form or element type needs a newer opset.
+pub(super) fn attributes(graph: &Graph, node: &Node) -> Result<Attributes> {
     if node.op.is_composite() {
         return Err(Error::unsupported(format!(
             "{} is a composite, which must be expanded before the graph is written",
@@ -21,6 +23,9 @@ pub(super) fn attributes(node: &Node) -> Result<Attributes> {
             format!("{what} does not exist in opset {CANONICAL_OPSET}, in which graphs are written");
         Err(Error::unsupported(message))
     };
+    if let Some(dtype) = newer_type(graph, node) {
+        return newer(&format!("{} of {dtype}", node.op.name()));
+    }
     let mut attributes = node.op.attributes();
     // An empty list is "not given".
     attributes.retain(|_, a| match a {
@@ -60,6 +65,19 @@ pub(super) fn attributes(node: &Node) -> Result<Attributes> {
     Ok(attributes)
 }
 
+/// The element type of an operand that the operator takes only in newer opsets.
+fn newer_type(graph: &Graph, node: &Node) -> Option<DType> {
+    let (operand, types): (usize, &[DType]) = match &node.op {
+        Op::IsInf(_) => (0, &[DType::F16, DType::BF16]),
+        Op::Binary(Binary::Equal) => (0, &[DType::String]),
+        Op::Reduce(r) if matches!(r.kind, ReduceKind::Max | ReduceKind::Min) => (0, &[DType::Bool]),
+        Op::DequantizeLinear(_) => (0, &[DType::I16, DType::U16]),
+        Op::QuantizeLinear(_) => (2, &[DType::I16, DType::U16]),
+        _ => return None,
+    };
+    graph.value(node.input(operand)?).dtype.filter(|dtype| types.contains(dtype))
+}
+
 impl Writer {
     /// Notes the domain of an uninterpreted operator.
     ///
@@ -67,8 +85,7 @@ impl Writer {
     /// An operator of the default domain that does not mean the same in the canonical opset.
     pub(super) fn note_domain(&mut self, op: &Opaque) -> Result<()> {
         if op.domain.is_empty() {
-            let there = versions::since(&op.op_type, op.version);
-            if there.is_none() || there != versions::since(&op.op_type, CANONICAL_OPSET) {
+            if !versions::is_canonical(&op.op_type, op.version) {
                 return Err(Error::unsupported(format!(
                     "{} was read from opset {} and can't be written in opset {CANONICAL_OPSET} ({})",
                     op.op_type, op.version, op.reason

@@ -106,10 +106,10 @@ impl Writer {
         let mut visible: Option<Rc<FxHashSet<String>>> = None;
         for id in graph.topological_order()? {
             let node = graph.node(id);
-            let node = self.node(node, &named, &mut visible).map_err(|e| e.at(&node.name))?;
+            let node = self.node(graph, node, &named, &mut visible).map_err(|e| e.at(&node.name))?;
             proto.node.push(node);
         }
-        self.outputs(graph, around, &mut named, &mut proto);
+        self.outputs(graph, around, &mut named, &mut proto)?;
         if self.value_info {
             let interface: FxHashSet<ValueId> = graph.inputs.iter().chain(&graph.outputs).copied().collect();
             for (id, value) in graph.values() {
@@ -125,10 +125,23 @@ impl Writer {
 
     /// Lists the outputs. Runtimes want each name once, and in a body none that comes from outside: such an output is
     /// passed through an `Identity`.
-    fn outputs(&mut self, graph: &Graph, around: &Names, named: &mut Named, proto: &mut GraphProto) {
+    fn outputs(
+        &mut self,
+        graph: &Graph,
+        around: &Names,
+        named: &mut Named,
+        proto: &mut GraphProto,
+    ) -> Result<()> {
         let mut seen = FxHashSet::default();
         for output in &graph.outputs {
             let value = graph.value(*output);
+            let from_opaque = graph.producer_node(*output).is_some_and(|n| matches!(n.op, Op::Opaque(_)));
+            if value.dtype.is_none() && from_opaque && !around.inside {
+                return Err(Error::unsupported(format!(
+                    "output \"{}\" is not a tensor of a known type",
+                    value.name
+                )));
+            }
             let mut name = named.get(Some(*output));
             if !seen.insert(*output) || around.bound.contains_key(output) {
                 let copy = named.fresh(&name);
@@ -143,10 +156,12 @@ impl Writer {
             }
             proto.output.push(value_info(name, value.dtype, value.shape.as_ref()));
         }
+        Ok(())
     }
 
     fn node(
         &mut self,
+        graph: &Graph,
         node: &Node,
         named: &Named,
         visible: &mut Option<Rc<FxHashSet<String>>>,
@@ -163,7 +178,7 @@ impl Writer {
                 proto.domain.clone_from(&op.domain);
                 op.attributes.clone()
             }
-            _ => canonical::attributes(node)?,
+            _ => canonical::attributes(graph, node)?,
         };
         let mut around = |bound| {
             let outer = visible.get_or_insert_with(|| Rc::new(named.taken.clone()));

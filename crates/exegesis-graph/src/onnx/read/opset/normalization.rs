@@ -19,8 +19,9 @@ pub(super) fn batch(mut draft: Draft) -> Result<Outcome> {
     if draft.take::<bool>("training_mode")?.unwrap_or(false) {
         return Ok(opaque("training mode is not supported; export the model in evaluation mode"));
     }
-    if !draft.keep_outputs(1) {
-        return Ok(opaque("its statistics are read, which exist only in training"));
+    // Before 14, having the outputs is what says that it trains, whether anything reads them or not.
+    if draft.version < 14 && draft.outputs.len() > 1 || !draft.keep_outputs(1) {
+        return Ok(opaque("training mode is not supported; export the model in evaluation mode"));
     }
     Ok(Outcome::Emit(draft))
 }
@@ -108,8 +109,8 @@ impl Reader<'_> {
             }
         }
         if !draft.keep_outputs(1) {
-            if draft.version < 10 {
-                return Ok(opaque("its mask is read, which exists only in training"));
+            if draft.version < 12 {
+                return Ok(opaque("its mask is read, which has no defined value outside training"));
             }
             let source = draft.name.clone();
             let shape = self.step(&source, "mask_shape", Shape::default(), &[input])?;

@@ -3,7 +3,17 @@
 use super::{Draft, Outcome};
 use crate::onnx::read::Reader;
 use crate::op::{Attribute, Flatten, Reshape, Shape};
-use crate::{Op, Result};
+use crate::{Error, Op, Result};
+
+/// `axis` counted from the front.
+fn normalised(axis: i64, rank: usize) -> Result<usize> {
+    let signed = i64::try_from(rank).unwrap_or(i64::MAX);
+    let from_front = if axis < 0 { axis.checked_add(signed) } else { Some(axis) };
+    from_front
+        .and_then(|a| usize::try_from(a).ok())
+        .filter(|a| *a < rank)
+        .ok_or_else(|| Error::malformed(format!("axis {axis} does not fit an input of {rank} axes")))
+}
 
 impl Reader<'_> {
     /// The same in the form of opset 13, which normalises along one axis.
@@ -13,16 +23,14 @@ impl Reader<'_> {
         let rank = self.rank(input);
         let last = match rank {
             Some(rank) => {
-                let rank = rank as i64;
-                let axis = if axis < 0 { axis + rank } else { axis };
+                let axis = normalised(axis, rank)?;
                 // Axes of size 1 behind `axis` do not change what is normalised together.
-                let trailing_ones = (axis + 1..rank)
-                    .all(|i| usize::try_from(i).ok().and_then(|i| self.dim(input, i)) == Some(1));
-                (axis + 1 >= rank).then_some(-1).or((trailing_ones && axis >= 0).then_some(axis))
+                let alone = (axis + 1..rank).all(|i| self.dim(input, i) == Some(1));
+                if axis + 1 == rank { Some(-1) } else { alone.then_some(axis as i64) }
             }
             None => (axis == -1).then_some(-1),
         };
-        if let Some(axis) = last.filter(|_| rank != Some(0)) {
+        if let Some(axis) = last {
             draft.attributes.insert("axis".to_string(), Attribute::Int(axis));
             return Ok(Outcome::Emit(draft));
         }
