@@ -1,6 +1,7 @@
 //! Checks of what a caller feeds, before any runtime sees it.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use exegesis_graph::{DType, Data, Dim, Tensor};
 use rustc_hash::FxHashMap;
@@ -11,7 +12,11 @@ use crate::{Error, Port, Result};
 ///
 /// # Errors
 /// See [`crate::Program::run`].
-pub(crate) fn bind<'a>(ports: &[Port], given: &[(&str, &'a Tensor)]) -> Result<Vec<(usize, &'a Tensor)>> {
+pub(crate) fn bind<'a>(
+    ports: &[Port],
+    defaults: &'a [Option<Arc<Tensor>>],
+    given: &[(&str, &'a Tensor)],
+) -> Result<Vec<(usize, &'a Tensor)>> {
     for (i, (name, _)) in given.iter().enumerate() {
         if !ports.iter().any(|port| port.name == *name) {
             let message = format!("there is no input \"{name}\"; the graph's inputs are {}", describe(ports));
@@ -24,7 +29,8 @@ pub(crate) fn bind<'a>(ports: &[Port], given: &[(&str, &'a Tensor)]) -> Result<V
     let mut symbols: FxHashMap<&str, (usize, &str)> = FxHashMap::default();
     let mut bound = Vec::with_capacity(ports.len());
     for (i, port) in ports.iter().enumerate() {
-        let Some((_, tensor)) = given.iter().find(|(name, _)| *name == port.name) else {
+        let fed = given.iter().find(|(name, _)| *name == port.name).map(|(_, tensor)| *tensor);
+        let Some(tensor) = fed.or_else(|| defaults.get(i).and_then(Option::as_deref)) else {
             let message =
                 format!("input \"{}\" is missing; the graph's inputs are {}", port.name, describe(ports));
             return Err(Error::input(message));
@@ -32,7 +38,7 @@ pub(crate) fn bind<'a>(ports: &[Port], given: &[(&str, &'a Tensor)]) -> Result<V
         check_type(port, tensor)?;
         check_shape(port, tensor, &mut symbols)?;
         check_values(port, tensor)?;
-        bound.push((i, *tensor));
+        bound.push((i, tensor));
     }
     Ok(bound)
 }

@@ -1,20 +1,204 @@
 //! From any graph of the vocabulary to one that rten runs.
+//!
+//! In order: layers of steps that rten lacks are unrolled and composites expanded; nodes are replaced by exact equivalents
+//! ([`crate::table::support`] says which, one file per family here says how); types are narrowed to the four that rten
+//! has ([`narrow`]). What changes numbers beyond rounding is refused by the table before.
 
-use exegesis_graph::Graph;
+mod attributes;
+mod composites;
+mod elementwise;
+mod indexing;
+mod interpolation;
+mod layout;
+mod narrow;
+mod normalization;
+mod pools;
+mod spatial;
+mod windows;
+
+use std::sync::Arc;
+
+use exegesis_graph::passes::expand::expand;
+use exegesis_graph::passes::infer::ShapeInference;
+use exegesis_graph::passes::unroll;
+use exegesis_graph::{Builder, Error, Graph, Node, NodeId, Op, Tensor, ValueId, op};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::Result;
+use crate::table::{self, Context, Support};
 
 /// A graph that rten runs.
 pub(crate) struct Lowered {
     pub graph: Graph,
     /// Value of the lowered graph for each output of the original.
     pub outputs: Vec<String>,
+    /// Constants that inputs have when the caller feeds none, by position.
+    pub defaults: Vec<Option<Arc<Tensor>>>,
     /// Conversions, for the user.
     pub notes: Vec<String>,
 }
 
 /// Lowers `graph`.
-pub(crate) fn lower(graph: Graph) -> Result<Lowered> {
-    let outputs = graph.outputs.iter().map(|id| graph.value(*id).name.clone()).collect();
-    Ok(Lowered { graph, outputs, notes: vec![] })
+///
+/// # Errors
+/// Nodes or constants that rten can't run, all named; a graph that is not well-formed.
+pub(crate) fn lower(mut graph: Graph) -> Result<Lowered> {
+    let inputs = graph.inputs.clone();
+    // A constant that is also an input would stay constant in rten; it becomes a value that the program feeds.
+    let defaults = inputs.into_iter().map(|id| graph.value_mut(id).constant.take()).collect();
+    lower_graph(&mut graph)?;
+    let notes = narrow::narrow(&mut graph)?;
+    let outputs = settle_outputs(&mut graph)?;
+    Ok(Lowered { graph, outputs, defaults, notes })
+}
+
+fn lower_graph(graph: &mut Graph) -> Result<()> {
+    unroll_steps(graph)?;
+    expand(graph, &|op| !composites::is_kept(op))?;
+    ShapeInference::new().run(graph)?;
+    attributes::spell_out(graph)?;
+    table::check(graph)?;
+    replace_nodes(graph)?;
+    Ok(())
+}
+
+/// Unrolls the layers that rten can't run as they are.
+fn unroll_steps(graph: &mut Graph) -> Result<()> {
+    ShapeInference::new().run(graph)?;
+    let chosen: FxHashSet<String> = graph
+        .nodes()
+        .filter(|(_, node)| table::needs_unrolling(&node.op, &Context::new(graph, node)))
+        .map(|(_, node)| node.name.clone())
+        .collect();
+    if !chosen.is_empty() {
+        unroll::unroll(graph, &|node| chosen.contains(&node.name))?;
+        ShapeInference::new().run(graph)?;
+    }
+    Ok(())
+}
+
+/// Replaces every node that the table says is lowered, then those of the bodies of control flow.
+fn replace_nodes(graph: &mut Graph) -> Result<()> {
+    let mut replaced = FxHashMap::default();
+    let mut builder = Builder::new(graph, "rten")?;
+    // Nodes that a replacement made and that must not be looked at again.
+    let mut finished = FxHashSet::default();
+    let mut next = 0;
+    let mut ids: Vec<NodeId> = builder.graph().topological_order()?;
+    while let Some(id) = ids.get(next).copied() {
+        next += 1;
+        let Some(node) = builder.graph().get_node(id) else { continue };
+        if finished.contains(&id) || !matches!(table::support(builder.graph(), node), Support::Lowered(_)) {
+            continue;
+        }
+        let node = node.clone();
+        let source = node.source_name().to_string();
+        builder.set_source(Some(&source));
+        let before = builder.graph().node_capacity();
+        let values = replacement(&mut builder, &node).map_err(|e| e.at(&source))?;
+        let made: Vec<NodeId> = new_nodes(builder.graph(), before);
+        for id in &made {
+            let node = builder.graph().node(*id);
+            if is_final(&node.op) {
+                finished.insert(*id);
+            }
+        }
+        ids.extend(made);
+        for (old, new) in node.outputs.iter().zip(values) {
+            if let Some(old) = old {
+                builder.assume_shape(new, *old);
+                replaced.insert(*old, new);
+            }
+        }
+        builder.graph_mut().remove_node(id);
+    }
+    drop(builder);
+    graph.replace_uses_many(&replaced);
+    for id in graph.nodes().map(|(id, _)| id).collect::<Vec<_>>() {
+        let name = graph.node(id).source_name().to_string();
+        for body in graph.node_mut(id).op.subgraphs_mut() {
+            lower_body(&mut body.graph).map_err(|e| e.at(&name))?;
+        }
+    }
+    Ok(())
+}
+
+fn lower_body(graph: &mut Graph) -> Result<()> {
+    attributes::spell_out(graph)?;
+    table::check(graph)?;
+    replace_nodes(graph)
+}
+
+/// Ids of the nodes from position `first` on.
+fn new_nodes(graph: &Graph, first: usize) -> Vec<NodeId> {
+    graph.nodes().map(|(id, _)| id).filter(|id| id.index() >= first).collect()
+}
+
+/// True for nodes in a form that only replacements make, whose meaning is rten's and not the standard's.
+fn is_final(op: &Op) -> bool {
+    matches!(op, Op::Opaque(_) | Op::ArgMax(_) | Op::ArgMin(_) | Op::Unary(op::Unary::Softplus))
+}
+
+/// Values that take the place of the node's results.
+fn replacement(b: &mut Builder, node: &Node) -> exegesis_graph::Result<Vec<ValueId>> {
+    let one = |value: exegesis_graph::Result<ValueId>| value.map(|v| vec![v]);
+    match &node.op {
+        Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Celu(_)
+        | Op::Selu(_)
+        | Op::Shrink(_)
+        | Op::ThresholdedRelu(_)
+        | Op::IsInf(_)
+        | Op::Cast(_)
+        | Op::CastLike(_) => one(elementwise::replace(b, node)),
+        Op::Hardmax(_) | Op::Lrn(_) | Op::MeanVarianceNormalization(_) | Op::GlobalLpPool(_) => {
+            one(normalization::replace(b, node))
+        }
+        Op::LayerNormalization(a) => {
+            let op = op::LayerNormalization { stash_type: 1, ..a.clone() };
+            b.op_with(op, node.inputs.clone(), 1)
+        }
+        Op::ArgMax(_) | Op::ArgMin(_) | Op::Compress(_) | Op::OneHot(_) | Op::Range(_) => {
+            one(indexing::replace(b, node))
+        }
+        Op::SpaceToDepth(_) | Op::Pad(_) | Op::Slice(_) | Op::Transpose(_) => one(layout::replace(b, node)),
+        Op::QuantizeLinear(_) => {
+            let zero = b.constant(Tensor::scalar(0u8));
+            let inputs = vec![node.input(0), node.input(1), Some(zero)];
+            b.op_with(node.op.clone(), inputs, 1)
+        }
+        Op::Resize(a) => one(interpolation::replace(b, node, a)),
+        Op::Conv(a) => one(spatial::convolution(b, node, a)),
+        Op::ConvTranspose(a) => one(spatial::transposed(b, node, a)),
+        Op::MaxPool(_) | Op::AveragePool(_) | Op::LpPool(_) => one(pools::replace(b, node)),
+        op if op.is_composite() => one(composites::replace(b, node)),
+        _ => Err(Error::unsupported(format!("{} has no replacement", node.op.name()))),
+    }
+}
+
+/// Operand `i`, which the operator must have.
+fn operand(node: &Node, i: usize) -> exegesis_graph::Result<ValueId> {
+    node.input(i).ok_or_else(|| Error::malformed(format!("operand {i} of {} is missing", node.op.name())))
+}
+
+/// Gives every output of its own node: rten keeps names of results, not of inputs and constants that are returned.
+/// Returns the name of the value behind each output.
+fn settle_outputs(graph: &mut Graph) -> Result<Vec<String>> {
+    for i in 0..graph.outputs.len() {
+        let Some(id) = graph.outputs.get(i).copied() else { continue };
+        if graph.inputs.contains(&id) || graph.constant(id).is_some() {
+            let known = graph.value(id).clone();
+            let copy = graph.add_op(&format!("{}_returned", known.name), op::Unary::Identity, &[id]);
+            let value = graph.value_mut(copy);
+            (value.dtype, value.shape) = (known.dtype, known.shape);
+            if let Some(output) = graph.outputs.get_mut(i) {
+                *output = copy;
+            }
+        }
+    }
+    let names = graph.outputs.iter().map(|id| graph.value(*id).name.clone()).collect();
+    let mut seen = FxHashSet::default();
+    graph.outputs.retain(|id| seen.insert(*id));
+    Ok(names)
 }

@@ -1,5 +1,7 @@
 //! A loaded graph, whichever runtime holds it.
 
+use std::sync::Arc;
+
 use exegesis_graph::{DType, Graph, Shape, Tensor, ValueId};
 
 use crate::{Error, ErrorKind, Result, input};
@@ -13,6 +15,8 @@ pub struct Port {
     pub dtype: DType,
     /// Dimensions, when the rank is known.
     pub shape: Option<Shape>,
+    /// An input that may be left out, because the graph holds a value for it.
+    pub optional: bool,
 }
 
 /// The part of a program that a runtime implements. Ports are positions in [`Program::inputs`] and
@@ -27,6 +31,7 @@ pub struct Program {
     runtime: String,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+    defaults: Vec<Option<Arc<Tensor>>>,
     notes: Vec<String>,
     session: Box<dyn Session>,
 }
@@ -36,10 +41,11 @@ impl Program {
         runtime: &str,
         inputs: Vec<Port>,
         outputs: Vec<Port>,
+        defaults: Vec<Option<Arc<Tensor>>>,
         notes: Vec<String>,
         session: Box<dyn Session>,
     ) -> Self {
-        Self { runtime: runtime.to_string(), inputs, outputs, notes, session }
+        Self { runtime: runtime.to_string(), inputs, outputs, defaults, notes, session }
     }
 
     /// Name of the runtime.
@@ -71,7 +77,7 @@ impl Program {
     /// A missing, unknown or repeated input; one of the wrong type, rank or size, empty, non-finite or beyond the
     /// runtime's range; axes with the same symbol but different sizes; an unknown output; a failure of the runtime.
     pub fn run(&self, inputs: &[(&str, &Tensor)], outputs: &[&str]) -> Result<Vec<Tensor>> {
-        let bound = input::bind(&self.inputs, inputs)?;
+        let bound = input::bind(&self.inputs, &self.defaults, inputs)?;
         let wanted = outputs
             .iter()
             .map(|name| {
@@ -92,7 +98,7 @@ impl Program {
     /// # Errors
     /// As [`Program::run`].
     pub fn run_all(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<Tensor>> {
-        let bound = input::bind(&self.inputs, inputs)?;
+        let bound = input::bind(&self.inputs, &self.defaults, inputs)?;
         let wanted: Vec<usize> = (0..self.outputs.len()).collect();
         self.session.run(&bound, &wanted)
     }
@@ -122,7 +128,8 @@ pub(crate) fn ports(graph: &Graph, values: &[ValueId]) -> Result<Vec<Port>> {
                 let message = format!("the element type of \"{}\" is not known", value.name);
                 Error::new(ErrorKind::Malformed, message)
             })?;
-            Ok(Port { name: value.name.clone(), dtype, shape: value.shape.clone() })
+            let optional = value.constant.is_some() && graph.inputs.contains(id);
+            Ok(Port { name: value.name.clone(), dtype, shape: value.shape.clone(), optional })
         })
         .collect()
 }

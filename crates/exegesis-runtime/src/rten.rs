@@ -3,7 +3,6 @@
 //! What lives here: loading a lowered graph into rten, running it, folding constants with it. What rten can't run is
 //! told by [`crate::table`], and turned into what it can by [`crate::lower`].
 
-mod encode;
 mod evaluate;
 mod guard;
 mod load;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use exegesis_graph::Graph;
+use exegesis_graph::passes::infer::ShapeInference;
 use rten::{ModelOptions, ThreadPool};
 
-use super::encode;
 use super::guard::guarded;
 use super::session::RtenSession;
 use crate::{Error, LoadOptions, Prepack, Program, Result, lower, program};
@@ -17,12 +17,13 @@ const WEIGHTS: &str = "weights.data";
 const EXTERNAL_FROM_BYTES: usize = 1024;
 
 /// Checks, lowers and loads `graph`.
-pub(super) fn load(runtime: &str, graph: Graph, options: &LoadOptions) -> Result<Program> {
+pub(super) fn load(runtime: &str, mut graph: Graph, options: &LoadOptions) -> Result<Program> {
+    ShapeInference::new().run(&mut graph)?;
     let inputs = program::ports(&graph, &graph.inputs)?;
     let outputs = program::ports(&graph, &graph.outputs)?;
     let name = graph.name.clone();
     let lowered = lower::lower(graph)?;
-    let split = encode::encode(&lowered.graph, WEIGHTS, EXTERNAL_FROM_BYTES)?;
+    let split = exegesis_graph::onnx::write_split(&lowered.graph, WEIGHTS, EXTERNAL_FROM_BYTES)?;
     // rten borrows from the weights that it is given; the graph's own copies of them are not needed any more.
     drop(lowered.graph);
     let model = guarded(&format!("loaded \"{name}\""), || {
@@ -36,5 +37,5 @@ pub(super) fn load(runtime: &str, graph: Graph, options: &LoadOptions) -> Result
     })?;
     let pool = options.threads.map(|n| Arc::new(ThreadPool::with_num_threads(n.get())));
     let session = RtenSession::new(name, model, pool, &inputs, &lowered.outputs, &outputs)?;
-    Ok(Program::new(runtime, inputs, outputs, lowered.notes, Box::new(session)))
+    Ok(Program::new(runtime, inputs, outputs, lowered.defaults, lowered.notes, Box::new(session)))
 }

@@ -1,0 +1,79 @@
+//! Shapes and movement.
+
+use exegesis_graph::op::PadMode;
+use exegesis_graph::{DType, Op};
+
+use super::Support::{self, Lowered, Native};
+use super::context::{Context, refuse};
+
+/// Verdict on an operator that moves elements or makes them from a shape.
+pub(super) fn support(op: &Op, context: &Context) -> Support {
+    match op {
+        Op::Concat(_) => context.numbers(Native),
+        Op::ConstantOfShape(a) if a.value.as_ref().is_some_and(|v| v.len() != 1) => {
+            refuse("its value must be a single element")
+        }
+        Op::DepthToSpace(_) if context.rank(0).is_some_and(|rank| rank != 4) => {
+            refuse("its input must be [n, c, h, w]")
+        }
+        Op::DepthToSpace(_) => context.floats(Native),
+        Op::SpaceToDepth(_) if context.rank(0) != Some(4) => refuse("its input must be [n, c, h, w]"),
+        Op::SpaceToDepth(_) => Lowered("Reshape and Transpose"),
+        Op::EyeLike(_) if context.rank(0).is_some_and(|rank| rank != 2) => {
+            refuse("its input must be a matrix")
+        }
+        Op::Pad(a) => pad(a.mode, context),
+        Op::Range(_) if context.narrow(0) == Some(DType::F32) => {
+            Lowered("start + i delta over an integer range")
+        }
+        Op::Range(_) => context.typed(&[DType::I32], Native),
+        Op::Slice(_) if context.has(4) && !context.has(3) => Lowered("explicit axes"),
+        Op::Transpose(a) if a.perm.is_empty() => match context.rank(0) {
+            Some(_) => Lowered("an explicit permutation"),
+            None => refuse("the rank of its input is not known"),
+        },
+        _ => Native,
+    }
+}
+
+fn pad(mode: PadMode, context: &Context) -> Support {
+    let rank = context.rank(0);
+    if context.has(3) && (rank.is_none() || context.ints(1).is_none() || context.ints(3).is_none()) {
+        return refuse("pads for some axes must be constants, on an input of known rank");
+    }
+    if mode == PadMode::Constant {
+        return if context.has(3) { Lowered("pads for all axes") } else { Native };
+    }
+    let (Some(rank), Some(_)) = (rank, context.ints(1)) else { return Native };
+    let padded = padded_axes(context, rank);
+    if padded.iter().any(|axis| axis + 2 < rank && context.size(0, *axis).is_none()) {
+        return refuse("reflection, edge or wrapping before the last two axes needs known sizes");
+    }
+    match (padded.iter().any(|axis| axis + 2 < rank), context.has(3)) {
+        (true, _) => Lowered("Gather along each axis"),
+        (false, true) => Lowered("pads for all axes"),
+        (false, false) => Native,
+    }
+}
+
+/// Axes that a `Pad` with constant pads changes.
+pub(crate) fn padded_axes(context: &Context, rank: usize) -> Vec<usize> {
+    let Some(pads) = full_pads(context, rank) else { return vec![] };
+    (0..rank).filter(|axis| pads.get(*axis) != Some(&0) || pads.get(axis + rank) != Some(&0)).collect()
+}
+
+/// The pads of a `Pad` for all axes (begins, then ends), if they and their axes are constants.
+pub(crate) fn full_pads(context: &Context, rank: usize) -> Option<Vec<i64>> {
+    let pads = context.ints(1)?;
+    if !context.has(3) {
+        return Some(pads);
+    }
+    let axes = context.ints(3)?;
+    let mut full = vec![0; 2 * rank];
+    for (i, axis) in axes.iter().enumerate() {
+        let axis = usize::try_from(if *axis < 0 { axis + rank as i64 } else { *axis }).ok()?;
+        *full.get_mut(axis)? = *pads.get(i)?;
+        *full.get_mut(axis + rank)? = *pads.get(i + axes.len())?;
+    }
+    Some(full)
+}
