@@ -35,20 +35,16 @@ impl FoldLimits {
 /// `evaluator`. Composites among them are expanded for the evaluator first. Opaque operators and control flow are kept,
 /// and so is what `limits` exclude. The bodies of control flow are folded too. Returns the number of nodes replaced.
 ///
-/// A node that the evaluator can't compute stays as it is; so does one whose failure would only show when it is reached.
+/// A node that the evaluator can't compute stays as it is: it may never be reached, and if it is, the runtime that
+/// reaches it says why.
 ///
 /// # Errors
-/// Shape inference of the graph, or an evaluator that returns something else than it was asked for.
+/// An ill-typed or ill-shaped graph.
 pub fn fold(graph: &mut Graph, evaluator: &dyn Evaluator, limits: &FoldLimits) -> Result<usize> {
     let mut inference = ShapeInference::new();
     inference.run(graph)?;
     let mut count = fold_known(graph, &mut inference, limits)?;
     count += fold_evaluated(graph, evaluator, limits)?;
-    for id in graph.nodes().map(|(id, _)| id).collect::<Vec<_>>() {
-        for body in graph.node_mut(id).op.subgraphs_mut() {
-            count += fold_evaluated(&mut body.graph, evaluator, limits)?;
-        }
-    }
     Ok(count)
 }
 
@@ -76,16 +72,20 @@ fn fold_known(graph: &mut Graph, inference: &mut ShapeInference, limits: &FoldLi
 }
 
 fn fold_evaluated(graph: &mut Graph, evaluator: &dyn Evaluator, limits: &FoldLimits) -> Result<usize> {
+    let mut count = 0;
+    for id in graph.nodes().map(|(id, _)| id).collect::<Vec<_>>() {
+        for body in graph.node_mut(id).op.subgraphs_mut() {
+            count += fold_evaluated(&mut body.graph, evaluator, limits)?;
+        }
+    }
     let candidates = constant_nodes(graph, limits)?;
     if candidates.is_empty() {
-        return Ok(0);
+        return Ok(count);
     }
     match evaluate(graph, &candidates, evaluator) {
-        Ok(()) => Ok(candidates.len()),
-        Err(error) if error.kind() == ErrorKind::Malformed => Err(error),
+        Ok(()) => Ok(count + candidates.len()),
         // One node that the evaluator lacks must not keep the others from being folded.
         Err(_) => {
-            let mut count = 0;
             for id in candidates {
                 let operands_known =
                     graph.node(id).inputs.iter().flatten().all(|v| graph.constant(*v).is_some());

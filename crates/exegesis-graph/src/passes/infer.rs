@@ -203,7 +203,8 @@ impl ShapeInference {
         }
         let element = fact.dtype.map_or(1, |t| t.size().max(1)) as i64;
         let mut fixed = shape.iter().filter_map(Expr::fixed);
-        if !shape.contains(&Expr::Fixed(0)) && fixed.try_fold(element, |n: i64, d| n.checked_mul(d)).is_none() {
+        if !shape.contains(&Expr::Fixed(0)) && fixed.try_fold(element, |n: i64, d| n.checked_mul(d)).is_none()
+        {
             return Err(Error::too_large(format!("the result of shape {} is too large", show(shape))));
         }
         Ok(())

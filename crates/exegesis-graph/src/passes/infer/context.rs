@@ -96,6 +96,10 @@ impl<'a> Context<'a> {
 
     /// Positions of several axes.
     pub(crate) fn axes(&self, axes: &[i64], rank: usize) -> Result<Vec<usize>> {
+        // No tensor has so many; rules that look through all of them must not take forever on a hostile file.
+        if axes.len() > 256 {
+            return Err(self.error(format!("{} axes are too many", axes.len())));
+        }
         axes.iter().map(|a| self.axis(*a, rank)).collect()
     }
 

@@ -108,7 +108,8 @@ fn forget(body: &mut Subgraph) {
     }
 }
 
-/// Infers a body whose first `states` results become its `states` operands after `lead`, until their sizes are stable.
+/// Infers a body that hands `initial` states from one iteration to the next, until what is assumed of their sizes holds
+/// for all iterations. Returns the states after the loop and the remaining results of an iteration.
 fn carried(
     inference: &mut ShapeInference,
     body: &mut Subgraph,
@@ -126,28 +127,40 @@ fn carried(
             *state = Fact::new(state.dtype, state.shape.as_ref().map(|s| inference.symbols.many(s.len())));
         }
     }
-    for attempt in 0.. {
+    // Axes of which nothing is assumed any more, because an iteration changes them.
+    let mut free: Vec<Vec<bool>> = states.iter().map(|s| vec![false; s.rank().unwrap_or(0)]).collect();
+    loop {
         let inputs = [lead, &states, slices].concat();
         let outputs = run(inference, body, &inputs, captured)?;
         let results = outputs.get(skipped..).unwrap_or_default();
         let (next, rest) = results.split_at(count.min(results.len()));
-        let stable = states.iter().zip(next).all(|(a, b)| a.shape.is_none() || a.shape == b.shape);
-        if stable || attempt == 3 {
+        // Every round frees an axis or a rank, so there is an end.
+        let mut stable = true;
+        for ((state, next), free) in states.iter_mut().zip(next).zip(&mut free) {
+            state.dtype = state.dtype.or(next.dtype);
+            let Some(shape) = &mut state.shape else { continue };
+            match &next.shape {
+                Some(next) if next.len() == shape.len() => {
+                    for ((dim, next), free) in shape.iter_mut().zip(next).zip(free) {
+                        if !*free && dim != next {
+                            (*dim, *free, stable) = (inference.symbols.fresh(), true, false);
+                        }
+                    }
+                }
+                _ => (state.shape, stable) = (None, false),
+            }
+        }
+        if stable {
+            // A size that changes is another one after the last iteration than during them.
+            for (state, free) in states.iter_mut().zip(&free) {
+                for (dim, _) in state.shape.iter_mut().flatten().zip(free).filter(|(_, free)| **free) {
+                    *dim = inference.symbols.fresh();
+                }
+            }
             return Ok((states, rest.to_vec()));
         }
         forget(body);
-        states = states
-            .iter()
-            .zip(next)
-            .map(|(a, b)| {
-                let fact = generalise(inference, a, b);
-                // The last attempt must be stable: it assumes nothing.
-                let shape = if attempt == 2 && a.shape != b.shape { None } else { fact.shape };
-                Fact::new(a.dtype.or(b.dtype), shape)
-            })
-            .collect();
     }
-    Ok((states, vec![]))
 }
 
 fn repeat(inference: &mut ShapeInference, body: &mut Subgraph, inputs: &[Option<Fact>]) -> Result<Vec<Fact>> {

@@ -39,42 +39,42 @@ pub(super) fn range(cx: &mut Context) -> Result<Fact> {
         }
     }
     let dtype = cx.dtype(0).or(cx.dtype(1));
-    let scalar = |i: usize| cx.get(i)?.values.as_ref()?.first()?.clone();
-    let bounds = (scalar(0), scalar(1), scalar(2));
-    if let (Some(a), Some(b), Some(d)) = (cx.floats(0), cx.floats(1), cx.floats(2))
-        && let (Some(a), Some(b), Some(d)) = (a.first(), b.first(), d.first())
-    {
-        let count = ((b - a) / d).ceil().max(0.0);
-        if count.is_nan() || *d == 0.0 {
-            return Err(cx.error(format!("can't go from {a} to {b} in steps of {d}")));
-        }
-        if count >= 9e15 {
-            return Err(crate::Error::too_large(format!("Range: {count} elements are too many")));
-        }
-        let fact = Fact::new(dtype, Some(vec![Expr::Fixed(count as i64)]));
-        let steps = count as usize;
-        let values = (steps <= MAX_VALUES).then(|| {
-            let element = |i: usize| {
-                let x = a + i as f64 * d;
-                (x.fract() == 0.0 && x.abs() < 9e15).then_some(Expr::Fixed(x as i64))
-            };
-            (0..steps).map(element).collect()
-        });
-        return Ok(fact.with_values(values));
+    // Whole numbers that are followed, sizes among them, are exact in floats too.
+    if dtype.is_some_and(DType::is_float) && (0..3).all(|i| cx.floats(i).is_some()) {
+        return float_range(cx, dtype);
     }
-    let count = match bounds {
-        (Some(start), Some(limit), Some(delta)) => match delta.fixed() {
-            Some(0) => return Err(cx.error("the step is 0")),
-            Some(d) => {
-                let (span, step) =
-                    if d > 0 { (limit.sub(&start), d) } else { (start.sub(&limit), d.saturating_neg()) };
-                let count = span.and_then(|s| s.ceil_div(&Expr::Fixed(step)));
-                count.and_then(|c| c.larger(&Expr::Fixed(0)))
-            }
-            None => None,
-        },
-        _ => None,
+    let scalar = |i: usize| cx.get(i)?.values.as_ref()?.first()?.clone();
+    let (Some(start), Some(limit), Some(Some(step))) = (scalar(0), scalar(1), scalar(2).map(|s| s.fixed()))
+    else {
+        let count = cx.fresh();
+        return Ok(Fact::new(dtype, Some(vec![count])));
     };
+    if step == 0 {
+        return Err(cx.error(format!("can't go from {start} to {limit} in steps of 0")));
+    }
+    let span = if step > 0 { limit.sub(&start) } else { start.sub(&limit) };
+    let stride = step.checked_abs().map(Expr::Fixed);
+    let count = span.zip(stride).and_then(|(span, stride)| span.ceil_div(&stride)?.larger(&Expr::Fixed(0)));
     let count = cx.or_fresh(count);
-    Ok(Fact::new(dtype, Some(vec![count])))
+    let values = count.fixed().and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= MAX_VALUES).map(|n| {
+        let element = |i: usize| start.add(&Expr::Fixed(step.checked_mul(i as i64)?));
+        (0..n).map(element).collect()
+    });
+    Ok(Fact::new(dtype, Some(vec![count])).with_values(values))
+}
+
+fn float_range(cx: &mut Context, dtype: Option<DType>) -> Result<Fact> {
+    let scalar = |i: usize| cx.floats(i)?.first().copied();
+    let (Some(start), Some(limit), Some(step)) = (scalar(0), scalar(1), scalar(2)) else {
+        let count = cx.fresh();
+        return Ok(Fact::new(dtype, Some(vec![count])));
+    };
+    let count = ((limit - start) / step).ceil().max(0.0);
+    if step == 0.0 || !count.is_finite() {
+        return Err(cx.error(format!("can't go from {start} to {limit} in steps of {step}")));
+    }
+    if count >= 9e15 {
+        return Err(crate::Error::too_large(format!("Range: {count} elements are too many")));
+    }
+    Ok(Fact::new(dtype, Some(vec![Expr::Fixed(count as i64)])))
 }

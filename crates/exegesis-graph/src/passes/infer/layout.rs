@@ -470,7 +470,12 @@ fn slice_size(dim: &Expr, start: &Expr, end: &Expr, step: i64) -> Option<Expr> {
             _ => e.smaller(dim),
         }
     };
-    let span = bound(end)?.sub(&bound(start)?)?.larger(&zero)?;
+    // The last few elements: as many as asked for, or all.
+    let last = start.fixed().filter(|n| *n < 0 && far(end)).and_then(i64::checked_neg);
+    let span = match last {
+        Some(count) => Expr::Fixed(count).smaller(dim)?,
+        None => bound(end)?.sub(&bound(start)?)?.larger(&zero)?,
+    };
     span.ceil_div(&Expr::Fixed(step))
 }
 
