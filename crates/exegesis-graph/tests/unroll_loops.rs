@@ -12,6 +12,7 @@ use raise_support::{Net, Random, assert_equal, count};
 enum Condition {
     True,
     PassThrough,
+    Counter,
     Data,
 }
 
@@ -32,9 +33,14 @@ fn loop_graph(trips: Option<i64>, condition: &Condition) -> Graph {
     let go_on = match condition {
         Condition::True => body.add_constant("yes", Tensor::new(vec![], vec![true]).unwrap()),
         Condition::PassThrough => body.add_op("same", Unary::Identity, &[keep]),
-        Condition::Data => {
+        Condition::Counter => {
             let limit = body.add_constant("limit", Tensor::scalar(2i64));
-            body.add_op("less", Binary::Less, &[index, limit])
+            let less = body.add_op("less", Binary::Less, &[index, limit]);
+            body.add_op("and", Binary::And, &[less, keep])
+        }
+        Condition::Data => {
+            let sum = body.add_op("total", exegesis_graph::op::Size {}, &[h]);
+            body.add_op("less", Binary::Less, &[index, sum])
         }
     };
     body.outputs = vec![go_on, state, row];
@@ -67,6 +73,16 @@ fn loops_of_known_length() {
         assert!(after.find_node("loop/t3/state").is_some());
         assert_equal(&before, &after, &operands());
     }
+}
+
+#[test]
+fn loops_that_end_by_a_counter() {
+    // The condition is false after the trip with index 2: three trips, not four.
+    let before = loop_graph(Some(4), &Condition::Counter);
+    let mut after = before.clone();
+    assert_eq!(unroll(&mut after, &|_| true), Ok(1));
+    assert_eq!(count(&after, "Tanh"), 3);
+    assert_equal(&before, &after, &operands());
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod activation;
 mod attention;
+mod contraction;
 mod heads;
 mod linear;
 mod normalization;
@@ -19,7 +20,6 @@ use std::fmt;
 
 use rustc_hash::FxHashSet;
 
-use crate::op::Op;
 use crate::{Graph, NodeId, Origin, Result, ValueId};
 use pattern::{Match, Operand, View};
 
@@ -44,7 +44,7 @@ pub enum Pattern {
     OneMinusSigmoid,
     /// `min(relu(x), c)` and the like as one `Clip`.
     Clip,
-    /// Product with a constant matrix and addition of a constant vector; `Gemm` with constants.
+    /// Product with a constant matrix, in any spelling, and addition of a constant vector; `Gemm` with constants.
     Linear,
     /// Addition of a constant per channel after a convolution.
     ConvBias,
@@ -181,29 +181,20 @@ fn build(graph: &mut Graph, name: &str, origin: &Origin, operand: Operand) -> Va
     match operand {
         Operand::Value(value) => value,
         Operand::Constant(part, tensor) => graph.add_constant(&format!("{name}/{part}"), tensor),
-        Operand::Node(part, op, operands) => {
-            let inputs: Vec<ValueId> = operands.into_iter().map(|o| build(graph, name, origin, o)).collect();
-            let shape = match (&op, inputs.first()) {
-                (Op::Transpose(t), Some(input)) => permuted(graph, *input, &t.perm),
-                _ => None,
-            };
+        Operand::Node(node) => {
+            let inputs: Vec<ValueId> =
+                node.inputs.into_iter().map(|o| build(graph, name, origin, o)).collect();
             let dtype = inputs.last().and_then(|v| graph.value(*v).dtype);
-            let value = graph.add_op(&format!("{name}/{part}"), op, &inputs);
-            if let Some(node) = graph.producer(value) {
-                graph.node_mut(node).origin = origin.clone();
+            let value = graph.add_op(&format!("{name}/{}", node.part), node.op, &inputs);
+            if let Some(producer) = graph.producer(value) {
+                graph.node_mut(producer).origin = origin.clone();
             }
             let new = graph.value_mut(value);
-            new.shape = shape;
+            new.shape = node.shape;
             new.dtype = dtype;
             value
         }
     }
-}
-
-/// Shape of a transposed value.
-fn permuted(graph: &Graph, value: ValueId, perm: &[i64]) -> Option<crate::Shape> {
-    let shape = graph.value(value).shape.as_ref()?;
-    perm.iter().map(|axis| shape.get(usize::try_from(*axis).ok()?).cloned()).collect()
 }
 
 /// Removes those of `candidates` that nothing reads any more.

@@ -6,7 +6,9 @@
 //! dimensions of the new values (shape inference runs after).
 
 mod activation;
+mod condition;
 mod emit;
+mod gates;
 mod gru;
 mod inline;
 mod loops;
@@ -29,6 +31,9 @@ pub const MAX_UNROLLED_NODES: usize = 200_000;
 /// A recurrent layer computes `W x + b` of all steps in one `Linear` per direction, where `b` is the sum of input and
 /// recurrent bias (the recurrent bias of the last gate of a `GRU` with `linear_before_reset` stays with the recurrent
 /// product). Initial states that are omitted are zero and add no nodes.
+///
+/// A loop has a known number of trips if its trip count is constant and its condition is constant or depends on counters
+/// only. What its body held as a parameter may become constant: fold and raise again afterwards.
 ///
 /// # Errors
 /// A chosen node that cannot be unrolled, by name: symbolic number of steps or trips, clipping, unknown activations,

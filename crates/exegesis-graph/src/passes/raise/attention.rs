@@ -1,6 +1,6 @@
 //! Scaled dot-product attention.
 
-use super::pattern::{Match, Operand, View};
+use super::pattern::{Match, NewNode, Operand, View};
 use crate::op::{Attention, Binary, Op, Transpose, Unary, Where};
 use crate::{DType, Dim, Node, NodeId, Tensor, ValueId};
 
@@ -26,7 +26,7 @@ pub(super) fn attention(view: &View<'_>, root: NodeId) -> Option<Match> {
     readings.into_iter().flatten().find_map(|(scores, mask)| {
         let (q, k, scale) = products(view, scores)?;
         heads_agree(view, q, &k, v)?;
-        let mut inputs = vec![Some(Operand::Value(q)), Some(k.operand()), Some(Operand::Value(v))];
+        let mut inputs = vec![Some(Operand::Value(q)), Some(k.operand(view)), Some(Operand::Value(v))];
         if let Some(mask) = mask {
             inputs.push(Some(mask.checked(view, scores)?));
         }
@@ -65,6 +65,7 @@ impl Mask {
         let value = match self {
             Self::Added(v) | Self::Keep(v) | Self::Drop(v) | Self::Filled { condition: v, .. } => v,
         };
+        let shape = view.graph.value(value).shape.clone();
         let (mask, scores) = (view.dims(value)?, view.dims(scores)?);
         // From the last axis on: a size of 1 broadcasts, symbols may be equal.
         let fits = mask.len() <= scores.len()
@@ -79,13 +80,19 @@ impl Mask {
         }
         Some(match self {
             Self::Added(v) | Self::Keep(v) => Operand::Value(v),
-            Self::Drop(v) => Operand::Node("keep", Unary::Not.into(), vec![Operand::Value(v)]),
+            Self::Drop(v) => Operand::Node(NewNode {
+                part: "keep",
+                op: Unary::Not.into(),
+                inputs: vec![Operand::Value(v)],
+                shape,
+            }),
             Self::Filled { condition, keep, fill } => {
                 let dtype = view.graph.value(fill).dtype?;
                 let zero = Operand::Constant("zero", Tensor::from_f64(dtype, vec![], vec![0.0]).ok()?);
                 let fill = Operand::Value(fill);
                 let (yes, no) = if keep { (zero, fill) } else { (fill, zero) };
-                Operand::Node("mask", Where {}.into(), vec![Operand::Value(condition), yes, no])
+                let inputs = vec![Operand::Value(condition), yes, no];
+                Operand::Node(NewNode { part: "mask", op: Where {}.into(), inputs, shape })
             }
         })
     }
@@ -139,11 +146,13 @@ enum Keys {
 }
 
 impl Keys {
-    fn operand(self) -> Operand {
+    fn operand(self, view: &View<'_>) -> Operand {
+        let shape = (0..4).map(|axis| self.dim(view, axis).cloned()).collect();
         match self {
             Self::Plain(k) => Operand::Value(k),
             Self::Permuted(k, perm) => {
-                Operand::Node("key", Transpose { perm }.into(), vec![Operand::Value(k)])
+                let (op, inputs) = (Transpose { perm }.into(), vec![Operand::Value(k)]);
+                Operand::Node(NewNode { part: "key", op, inputs, shape })
             }
         }
     }

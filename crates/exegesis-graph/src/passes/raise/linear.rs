@@ -1,13 +1,14 @@
 //! Linear maps with constant weights, and biases of convolutions.
 
-use super::pattern::{Match, Operand, View, is_binary};
+use super::contraction;
+use super::pattern::{Match, NewNode, Operand, View, is_binary};
 use crate::op::{Binary, Gemm, Linear, Op};
 use crate::{DType, NodeId, Tensor, ValueId};
 
 /// Largest weight that is multiplied by the `alpha` of a `Gemm`; a larger one would cost a copy that is not small.
 const MAX_SCALED_WEIGHT: usize = 1 << 20;
 
-/// `MatMul` by a constant matrix and `Add` of a constant vector, or `Gemm` with constant weight and vector.
+/// A product with a constant matrix and `Add` of a constant vector, or `Gemm` with constant weight and vector.
 pub(super) fn linear(view: &View<'_>, root: NodeId) -> Option<Match> {
     let node = view.graph.node(root);
     if let Op::Gemm(gemm) = &node.op {
@@ -16,24 +17,45 @@ pub(super) fn linear(view: &View<'_>, root: NodeId) -> Option<Match> {
     if !is_binary(node, Binary::Add) {
         return None;
     }
-    view.both(node.output(0)?, Binary::Add).into_iter().find_map(|(product, bias)| {
-        // Identities may stand between, casts not: they would round between product and bias.
-        let inner = view.graph.producer_node(product)?;
-        let (x, weight) = match inner.op {
-            Op::MatMul(_) => (inner.input(0)?, inner.input(1)?),
-            _ => return None,
-        };
-        let [_, columns] = view.graph.constant(weight)?.shape() else { return None };
-        let rank = view.dims(x)?.len();
-        let bias = per_channel(view, bias, *columns, rank, rank.checked_sub(1)?)?;
-        let inputs = vec![Some(Operand::Value(x)), Some(Operand::Value(weight)), Some(bias)];
-        (rank >= 2).then(|| Match {
-            op: Linear { transB: false }.into(),
-            inputs,
-            elementwise: false,
-            keep_shared: false,
-        })
-    })
+    let sums = view.both(node.output(0)?, Binary::Add);
+    let direct = |(product, bias): &(ValueId, ValueId)| {
+        let [x, weight, bias] = contraction::find(view, *product)?.operands(view, *bias)?;
+        let op = Linear { transB: contraction::find(view, *product)?.transposed }.into();
+        let inputs = vec![Some(x), Some(weight), Some(bias)];
+        Some(Match { op, inputs, elementwise: false, keep_shared: false })
+    };
+    sums.iter()
+        .find_map(direct)
+        .or_else(|| sums.iter().find_map(|(moved, bias)| behind_movement(view, *moved, *bias)))
+}
+
+/// `move(x W) + b` as `move(x W + b)`, where the movement selects or inserts other axes than the last, as exporters
+/// multiply single rows.
+fn behind_movement(view: &View<'_>, moved: ValueId, bias: ValueId) -> Option<Match> {
+    let movement = view.graph.producer_node(moved)?;
+    let product = movement.input(0)?;
+    let (before, after) = (view.dims(product)?, view.dims(moved)?);
+    let last = before.len() as i64 - 1;
+    let keeps_last = match &movement.op {
+        Op::Gather(op) => {
+            view.graph.constant(movement.input(1)?)?;
+            op.axis < last && op.axis != -1 && after.len() > 1
+        }
+        Op::Squeeze(_) => {
+            let axes = view.graph.constant(movement.input(1)?)?.to_i64()?;
+            axes.iter().all(|a| *a != -1 && *a < last)
+        }
+        _ => false,
+    };
+    let map = contraction::find(view, product)?;
+    // The bias must be a vector of the last axis: others could add axes that the movement does not have.
+    let inputs = map.operands(view, bias).filter(|_| view.dims(bias).is_some_and(|d| d.len() == 1))?.into();
+    let op = Linear { transB: map.transposed }.into();
+    let shape = Some(before.to_vec());
+    let linear = Operand::Node(NewNode { part: "linear", op, inputs, shape });
+    let mut inputs = vec![Some(linear)];
+    inputs.extend(movement.inputs.iter().skip(1).map(|v| v.map(Operand::Value)));
+    keeps_last.then(|| Match { op: movement.op.clone(), inputs, elementwise: false, keep_shared: false })
 }
 
 fn from_gemm(
@@ -94,7 +116,7 @@ pub(super) fn conv_bias(view: &View<'_>, root: NodeId) -> Option<Match> {
 }
 
 /// A constant that broadcasts to a value of `rank` axes along `axis` only, as a vector `[count]`.
-fn per_channel(
+pub(super) fn per_channel(
     view: &View<'_>,
     constant: ValueId,
     count: usize,
@@ -123,7 +145,7 @@ fn scaled_vector(view: &View<'_>, vector: Operand, factor: f32) -> Option<Operan
     let tensor = match vector {
         Operand::Value(value) => scaled(view.graph.constant(value)?, factor),
         Operand::Constant(_, tensor) => scaled(&tensor, factor),
-        Operand::Node(..) => None,
+        Operand::Node(_) => None,
     };
     Some(Operand::Constant("bias", tensor?))
 }

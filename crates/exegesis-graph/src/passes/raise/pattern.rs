@@ -4,7 +4,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::op::{Binary, Op, ReduceKind, Unary};
-use crate::{DType, Dim, Graph, Node, NodeId, Result, Tensor, ValueId};
+use crate::{DType, Dim, Graph, Node, NodeId, Result, Shape, Tensor, ValueId};
 
 /// A composite that stands for a pattern.
 pub(super) struct Match {
@@ -31,8 +31,20 @@ pub(super) enum Operand {
     Value(ValueId),
     /// A new constant, and its name below the composite's.
     Constant(&'static str, Tensor),
-    /// A new node, and its name below the composite's.
-    Node(&'static str, Op, Vec<Operand>),
+    /// A new node.
+    Node(NewNode),
+}
+
+/// A node that an operand needs.
+pub(super) struct NewNode {
+    /// Its name below the composite's.
+    pub(super) part: &'static str,
+    /// What it computes.
+    pub(super) op: Op,
+    /// Its operands; the last one has the type of the result.
+    pub(super) inputs: Vec<Operand>,
+    /// Dimensions of the result, if known.
+    pub(super) shape: Option<Shape>,
 }
 
 impl Operand {
@@ -42,7 +54,7 @@ impl Operand {
                 into.insert(*v);
             }
             Self::Constant(..) => {}
-            Self::Node(_, _, operands) => operands.iter().for_each(|o| o.values(into)),
+            Self::Node(node) => node.inputs.iter().for_each(|o| o.values(into)),
         }
     }
 }

@@ -7,6 +7,9 @@ use crate::{NodeId, ValueId};
 /// `exp(v) / sum(exp(v))` along one axis, where `v` is `x` or `x - max(x)`.
 pub(super) fn softmax(view: &View<'_>, root: NodeId) -> Option<Match> {
     let node = view.graph.node(root);
+    if matches!(node.op, Op::Reshape(_)) {
+        return flattened(view, root);
+    }
     if !matches!(node.op, Op::Binary(Binary::Div | Binary::Mul)) {
         return None;
     }
@@ -67,4 +70,23 @@ fn max_shift(view: &View<'_>, value: ValueId, axis: i64) -> Option<ValueId> {
 /// The value without the subtraction of its maximum along the axis.
 fn shifted(view: &View<'_>, value: ValueId, axis: i64) -> ValueId {
     max_shift(view, value, axis).unwrap_or_else(|| view.skip(value))
+}
+
+/// `reshape(softmax(flatten(x, rank - 1)), shape(x))`: what the softmax of opsets before 13 is read as when the rank is
+/// not known yet.
+fn flattened(view: &View<'_>, root: NodeId) -> Option<Match> {
+    let node = view.graph.node(root);
+    let (inner, y) = (view.node(node.input(0)?)?, node.output(0)?);
+    let op: Op = match &inner.op {
+        Op::Softmax(op) if op.axis == -1 || op.axis == 1 => Softmax { axis: -1 }.into(),
+        Op::LogSoftmax(op) if op.axis == -1 || op.axis == 1 => LogSoftmax { axis: -1 }.into(),
+        _ => return None,
+    };
+    let flatten = view.node(inner.input(0)?)?;
+    let Op::Flatten(flat) = &flatten.op else { return None };
+    let x = flatten.input(0)?;
+    let dims = view.dims(x)?;
+    let last = dims.len() as i64 - 1;
+    let equal = (flat.axis == -1 || flat.axis == last) && Some(dims) == view.dims(y);
+    equal.then(|| Match::unary(op, view.skip(x)))
 }

@@ -1,9 +1,9 @@
 //! Copying the body of a loop into the graph around it.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::emit::Emitter;
-use crate::{Error, Node, NodeId, Result, Subgraph, ValueId};
+use crate::{Error, Node, NodeId, Result, Role, Subgraph, ValueId};
 
 /// A body that is copied several times.
 pub(super) struct Body {
@@ -11,11 +11,19 @@ pub(super) struct Body {
     order: Vec<NodeId>,
     /// Captures and constants: the same in every copy.
     shared: FxHashMap<ValueId, ValueId>,
+    /// Products of a gate and a state.
+    gates: FxHashSet<NodeId>,
 }
 
 impl Body {
-    /// Prepares copies of `subgraph`, whose captures stand for `captured` values of the outer graph.
-    pub(super) fn new(e: &mut Emitter<'_>, subgraph: Subgraph, captured: &[Option<ValueId>]) -> Result<Self> {
+    /// Prepares copies of `subgraph`, whose captures stand for `captured` values of the outer graph and whose
+    /// parameters `states` are carried from copy to copy.
+    pub(super) fn new(
+        e: &mut Emitter<'_>,
+        subgraph: Subgraph,
+        captured: &[Option<ValueId>],
+        states: std::ops::Range<usize>,
+    ) -> Result<Self> {
         if captured.len() != subgraph.captures.len() {
             return Err(Error::malformed("the number of captured values is not that of its body"));
         }
@@ -30,7 +38,8 @@ impl Body {
             }
         }
         let order = subgraph.graph.topological_order()?;
-        Ok(Self { subgraph, order, shared })
+        let gates = super::gates::products(&subgraph.graph, &order, states);
+        Ok(Self { subgraph, order, shared, gates })
     }
 
     /// Nodes of one copy.
@@ -63,7 +72,7 @@ impl Body {
             let origin = e.origin();
             let new = e.graph.node_mut(copy);
             new.origin = origin;
-            new.role = node.role;
+            new.role = if self.gates.contains(id) { Role::RecurrentGate } else { node.role };
         }
         body.outputs.iter().map(|v| lookup(&map, *v)).collect()
     }

@@ -2,7 +2,7 @@
 
 use super::emit::Emitter;
 use super::inline::Body;
-use crate::op::{Op, Unary};
+use crate::op::Op;
 use crate::{Dim, Error, Graph, NodeId, Result, Tensor, ValueId};
 
 /// Replaces the loop `id` by one copy of its body per trip.
@@ -32,7 +32,7 @@ pub(super) fn unroll(graph: &mut Graph, id: NodeId) -> Result<()> {
     }
 
     let mut e = Emitter::new(graph, id);
-    let body = Body::new(&mut e, subgraph, inputs.get(formal..).unwrap_or_default())?;
+    let body = Body::new(&mut e, subgraph, inputs.get(formal..).unwrap_or_default(), 2..formal)?;
     super::check_size(trips, body.node_count())?;
     let condition = e.constant("condition", Tensor::new(vec![], vec![true])?);
     let mut collected: Vec<Vec<ValueId>> = vec![vec![]; scans];
@@ -57,7 +57,7 @@ pub(super) fn unroll(graph: &mut Graph, id: NodeId) -> Result<()> {
     e.finish(id, &outputs)
 }
 
-/// The number of trips, if the trip count is constant and the condition never ends the loop early.
+/// The number of trips.
 fn trips(graph: &Graph, own: &[Option<ValueId>], body: &Graph) -> Result<usize> {
     let single = |v: ValueId| graph.constant(v).and_then(|t| t.single());
     match own.get(1).copied().flatten().map(single) {
@@ -69,31 +69,17 @@ fn trips(graph: &Graph, own: &[Option<ValueId>], body: &Graph) -> Result<usize> 
             ));
         }
     }
-    let mut end = body.outputs.first().copied();
-    while let Some(node) = end.and_then(|v| body.producer_node(v)) {
-        if node.op != Op::Unary(Unary::Identity) {
-            return Err(Error::unsupported(
-                "ends under a condition that depends on the data: cannot be unrolled",
-            ));
-        }
-        end = node.input(0);
-    }
-    let passes_through = end.is_some() && end == body.inputs.get(1).copied();
-    let ended = end.and_then(|v| body.constant(v)).and_then(|t| t.single());
-    let count = match own.first().copied().flatten().map(single) {
-        Some(Some(count)) if count >= 0.0 => count as usize,
-        Some(Some(_)) => 0,
-        _ => {
+    let limit = match own.first().copied().flatten().map(single) {
+        None => None,
+        Some(Some(count)) => Some(if count >= 0.0 { count as usize } else { 0 }),
+        Some(None) => {
             return Err(Error::unsupported(
                 "runs a number of trips that the model leaves open: fix the sizes of the inputs",
             ));
         }
     };
-    match (passes_through, ended) {
-        (true, _) | (_, Some(1.0)) => Ok(count),
-        (_, Some(_)) => Ok(count.min(1)),
-        _ => Err(Error::unsupported("ends under a condition that depends on the data: cannot be unrolled")),
-    }
+    let initial = own.iter().skip(2).map(|v| single((*v)?)).collect();
+    super::condition::trips(body, limit, initial)
 }
 
 /// Shape of the trip counter: exporters write a scalar or a vector of one.

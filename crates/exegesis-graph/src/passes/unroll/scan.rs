@@ -50,7 +50,7 @@ pub(super) fn unroll(graph: &mut Graph, id: NodeId) -> Result<()> {
     }
 
     let mut e = Emitter::new(graph, id);
-    let body = Body::new(&mut e, subgraph, &captured)?;
+    let body = Body::new(&mut e, subgraph, &captured, 0..states)?;
     super::check_size(trips, body.node_count() + ins.len() + outs.len())?;
     let mut slices = vec![];
     for (i, ((value, walk), axis)) in scanned.iter().zip(&ins).zip(&axes).enumerate() {
