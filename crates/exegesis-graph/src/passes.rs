@@ -13,6 +13,8 @@ pub mod infer;
 pub mod loop_invariants;
 pub mod print;
 pub mod raise;
+mod recurrent;
+pub mod roll;
 pub mod specialise;
 mod splice;
 pub mod unroll;

@@ -1,134 +1,23 @@
 //! Unrolled recurrent layers compute what the layers compute, for every attribute that is accepted.
 
 mod raise_support;
+mod recurrent_support;
 
-use exegesis_graph::op::{Direction, Gru, Lstm, Rnn, Unary};
+use exegesis_graph::op::{Gru, Lstm, Rnn, Unary};
 use exegesis_graph::passes::unroll::unroll;
-use exegesis_graph::{DType, ErrorKind, Graph, Op, Origin, Role, ValueId};
-use exegesis_reference::Array;
+use exegesis_graph::{DType, ErrorKind, Op, Origin, Role};
 use proptest::prelude::*;
 use raise_support::{Net, Random, assert_equal, count};
+use recurrent_support::{BATCH, Case, PLAIN, cases};
 
-const FEATURES: usize = 3;
-const HIDDEN: usize = 4;
-const BATCH: usize = 2;
-
-/// Which operands and attributes a layer has.
-#[derive(Clone, Copy, Debug)]
-struct Case {
-    steps: usize,
-    direction: Direction,
-    layout: i64,
-    bias: bool,
-    lengths: bool,
-    initial: bool,
-    peepholes: bool,
-    flag: bool,
-    custom: bool,
-    seed: u64,
-}
-
-impl Case {
-    fn directions(&self) -> usize {
-        if self.direction == Direction::Bidirectional { 2 } else { 1 }
+fn check(case: &Case, op: impl Into<Op>, gates: usize, states: usize) {
+    let before = case.build(op, gates, states, &case.steps.to_string());
+    let mut after = before.clone();
+    assert_eq!(unroll(&mut after, &|_| true), Ok(1));
+    for name in ["LSTM", "GRU", "RNN"] {
+        assert_eq!(count(&after, name), 0);
     }
-
-    /// Names of activations with parameters, per direction.
-    fn activations(&self, names: &[&str]) -> Vec<String> {
-        if !self.custom {
-            return vec![];
-        }
-        (0..self.directions()).flat_map(|_| names.iter().map(|n| (*n).to_string())).collect()
-    }
-
-    fn build(&self, op: impl Into<Op>, gates: usize, states: usize) -> (Graph, Vec<(&'static str, Array)>) {
-        let mut random = Random::new(self.seed);
-        let d = self.directions();
-        let mut net = Net::new();
-        let (t, b) = (self.steps.to_string(), "batch");
-        let x_dims: [&str; 3] = if self.layout == 0 { [&t, b, "3"] } else { [b, &t, "3"] };
-        let x = net.input("x", &x_dims);
-        let x_shape =
-            if self.layout == 0 { [self.steps, BATCH, FEATURES] } else { [BATCH, self.steps, FEATURES] };
-        let mut arrays = vec![("x", random.array(&x_shape))];
-        let mut inputs: Vec<Option<ValueId>> = vec![
-            Some(x),
-            Some(net.constant(random.tensor(&[d, gates * HIDDEN, FEATURES]))),
-            Some(net.constant(random.tensor(&[d, gates * HIDDEN, HIDDEN]))),
-            self.bias.then(|| net.constant(random.tensor(&[d, 2 * gates * HIDDEN]))),
-        ];
-        inputs.push(self.lengths.then(|| {
-            let lengths = vec![self.steps as f64, 1.0];
-            arrays.push(("lengths", Array::new(DType::I32, vec![BATCH], lengths).unwrap()));
-            net.typed_input("lengths", DType::I32, &[b])
-        }));
-        for name in ["h", "c"].into_iter().take(states) {
-            inputs.push(self.initial.then(|| {
-                let (ds, h) = (d.to_string(), HIDDEN.to_string());
-                let dims: [&str; 3] = if self.layout == 0 { [&ds, b, &h] } else { [b, &ds, &h] };
-                let shape = if self.layout == 0 { [d, BATCH, HIDDEN] } else { [BATCH, d, HIDDEN] };
-                arrays.push((name, random.array(&shape)));
-                net.input(name, &dims)
-            }));
-        }
-        if states == 2 && self.peepholes {
-            inputs.push(Some(net.constant(random.tensor(&[d, 3 * HIDDEN]))));
-        }
-        let outputs = net.graph.add_op_with("layer", op, inputs, 1 + states);
-        (net.finish(&outputs), arrays)
-    }
-
-    fn check(&self, op: impl Into<Op>, gates: usize, states: usize) {
-        let (before, arrays) = self.build(op, gates, states);
-        let mut after = before.clone();
-        assert_eq!(unroll(&mut after, &|_| true), Ok(1));
-        for name in ["LSTM", "GRU", "RNN"] {
-            assert_eq!(count(&after, name), 0);
-        }
-        assert_equal(&before, &after, &arrays);
-    }
-
-    fn lstm(&self) -> Lstm {
-        Lstm {
-            direction: self.direction,
-            layout: self.layout,
-            input_forget: self.flag,
-            hidden_size: HIDDEN as i64,
-            activations: self.activations(&["HardSigmoid", "Softsign", "ScaledTanh"]),
-            activation_alpha: if self.custom { vec![0.3; 2 * self.directions()] } else { vec![] },
-            activation_beta: if self.custom { vec![0.4; 2 * self.directions()] } else { vec![] },
-            ..Lstm::default()
-        }
-    }
-
-    fn gru(&self) -> Gru {
-        Gru {
-            direction: self.direction,
-            layout: self.layout,
-            linear_before_reset: self.flag,
-            hidden_size: HIDDEN as i64,
-            activations: self.activations(&["HardSigmoid", "Relu"]),
-            ..Gru::default()
-        }
-    }
-
-    fn rnn(&self) -> Rnn {
-        let activations = self.activations(&[if self.flag { "Affine" } else { "LeakyRelu" }]);
-        let alpha = if self.custom { vec![0.5; self.directions()] } else { vec![] };
-        let (direction, layout) = (self.direction, self.layout);
-        Rnn { direction, layout, activations, activation_alpha: alpha, ..Rnn::default() }
-    }
-}
-
-fn cases() -> impl Strategy<Value = Case> {
-    let directions = prop::sample::select(Direction::ALL.to_vec());
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    (1..4usize, directions, 0..2i64, flags, any::<u64>()).prop_map(
-        |(steps, direction, layout, flags, seed)| {
-            let (bias, lengths, initial, peepholes, flag, custom) = flags;
-            Case { steps, direction, layout, bias, lengths, initial, peepholes, flag, custom, seed }
-        },
-    )
+    assert_equal(&before, &after, &case.arrays(states, case.steps, BATCH));
 }
 
 proptest! {
@@ -136,36 +25,23 @@ proptest! {
 
     #[test]
     fn lstm(case in cases()) {
-        case.check(case.lstm(), 4, 2);
+        check(&case, case.lstm(), 4, 2);
     }
 
     #[test]
     fn gru(case in cases()) {
-        case.check(case.gru(), 3, 1);
+        check(&case, case.gru(), 3, 1);
     }
 
     #[test]
     fn rnn(case in cases()) {
-        case.check(case.rnn(), 1, 1);
+        check(&case, case.rnn(), 1, 1);
     }
 }
 
-const PLAIN: Case = Case {
-    steps: 3,
-    direction: Direction::Forward,
-    layout: 0,
-    bias: true,
-    lengths: false,
-    initial: false,
-    peepholes: false,
-    flag: false,
-    custom: false,
-    seed: 7,
-};
-
 #[test]
 fn one_projection_of_all_steps_and_gates_by_role() {
-    let (mut graph, _) = PLAIN.build(PLAIN.lstm(), 4, 2);
+    let mut graph = PLAIN.build(PLAIN.lstm(), 4, 2, "3");
     unroll(&mut graph, &|_| true).unwrap();
     assert_eq!(count(&graph, "Linear"), 1);
     // The first state is zero: two recurrent products for three steps.
@@ -179,7 +55,7 @@ fn one_projection_of_all_steps_and_gates_by_role() {
 
 #[test]
 fn the_update_gate_and_its_complement_read_one_pre_activation() {
-    let (mut graph, _) = PLAIN.build(PLAIN.gru(), 3, 1);
+    let mut graph = PLAIN.build(PLAIN.gru(), 3, 1, "3");
     unroll(&mut graph, &|_| true).unwrap();
     let input = |name: &str| graph.node(graph.find_node(name).expect(name)).input(0);
     assert_eq!(input("layer/t1/z"), input("layer/t1/one_minus_z"));

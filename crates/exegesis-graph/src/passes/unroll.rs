@@ -5,19 +5,14 @@
 //! then see every gate. What does not: resolving trip counts and conditions (constant folding runs before) and
 //! dimensions of the new values (shape inference runs after).
 
-mod activation;
 mod condition;
-mod emit;
 mod gates;
-mod gru;
 mod inline;
 mod loops;
-mod lstm;
 mod recurrent;
-mod rnn;
 mod scan;
-mod weights;
 
+use super::recurrent::emit;
 use crate::{Error, Graph, Node, NodeId, Op, Result};
 
 /// Most nodes that unrolling one layer or loop may add.
@@ -55,9 +50,7 @@ pub fn unroll(graph: &mut Graph, only: &dyn Fn(&Node) -> bool) -> Result<usize> 
             continue;
         }
         let step: fn(&mut Graph, NodeId) -> Result<()> = match node.op {
-            Op::Lstm(_) => lstm::unroll,
-            Op::Gru(_) => gru::unroll,
-            Op::Rnn(_) => rnn::unroll,
+            Op::Lstm(_) | Op::Gru(_) | Op::Rnn(_) => recurrent::unroll,
             Op::Loop(_) => loops::unroll,
             Op::Scan(_) => scan::unroll,
             _ => continue,

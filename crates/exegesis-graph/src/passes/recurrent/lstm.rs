@@ -1,14 +1,19 @@
 //! Steps of an LSTM.
 
+use super::Cell;
 use super::activation::Activation;
 use super::emit::Emitter;
-use super::recurrent::{self, Cell, attributes_of};
 use super::weights::Weights;
-use crate::op::{Binary, MatMul, Op, Unary};
-use crate::{DType, Error, Graph, NodeId, Result, ValueId};
+use crate::op::{Binary, MatMul, Unary};
+use crate::{DType, Error, Result, ValueId};
 
 /// The stored order of gates is i, o, f, g (`c` in ONNX).
-struct Lstm {
+///
+/// ```text
+/// i = s(Wi x + Ui h + pi c + bi)    f = s(Wf x + Uf h + pf c + bf)    g = t(Wg x + Ug h + bg)
+/// c' = f c + i g                    o = s(Wo x + Uo h + po c' + bo)   h' = o t(c')
+/// ```
+pub(super) struct Lstm {
     input_forget: bool,
     direction: Option<Constants>,
 }
@@ -24,17 +29,10 @@ struct Constants {
     hidden: usize,
 }
 
-/// Replaces the LSTM `id`:
-///
-/// ```text
-/// i = s(Wi x + Ui h + pi c + bi)    f = s(Wf x + Uf h + pf c + bf)    g = t(Wg x + Ug h + bg)
-/// c' = f c + i g                    o = s(Wo x + Uo h + po c' + bo)   h' = o t(c')
-/// ```
-pub(super) fn unroll(graph: &mut Graph, id: NodeId) -> Result<()> {
-    let Op::Lstm(op) = &graph.node(id).op else { return Ok(()) };
-    let attributes = attributes_of!(op);
-    let mut cell = Lstm { input_forget: op.input_forget, direction: None };
-    recurrent::unroll(graph, id, &attributes, &mut cell)
+impl Lstm {
+    pub(super) fn new(op: &crate::op::Lstm) -> Self {
+        Self { input_forget: op.input_forget, direction: None }
+    }
 }
 
 impl Cell for Lstm {

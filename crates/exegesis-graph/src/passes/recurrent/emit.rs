@@ -6,8 +6,8 @@ use crate::op::{Binary, Concat, Split, Squeeze, Unsqueeze};
 use crate::{Graph, NodeId, Op, Origin, Result, Role, Tensor, ValueId};
 
 /// Appends nodes to a graph under a name prefix.
-pub(super) struct Emitter<'g> {
-    pub(super) graph: &'g mut Graph,
+pub(in crate::passes) struct Emitter<'g> {
+    pub(in crate::passes) graph: &'g mut Graph,
     source: Arc<str>,
     prefix: String,
     step: String,
@@ -15,29 +15,35 @@ pub(super) struct Emitter<'g> {
 
 impl<'g> Emitter<'g> {
     /// An emitter of nodes that stand for `node`.
-    pub(super) fn new(graph: &'g mut Graph, node: NodeId) -> Self {
+    pub(in crate::passes) fn new(graph: &'g mut Graph, node: NodeId) -> Self {
         let node = graph.node(node);
         let (source, prefix) = (Arc::from(node.source_name()), node.name.clone());
         Self { graph, source, step: prefix.clone(), prefix }
     }
 
+    /// An emitter into the body of a loop that stands for the same node; `part` is added to the part at hand.
+    pub(in crate::passes) fn nested<'b>(&self, body: &'b mut Graph, part: &str) -> Emitter<'b> {
+        let step = format!("{}/{part}", self.step);
+        Emitter { graph: body, source: self.source.clone(), prefix: step.clone(), step }
+    }
+
     /// Names what follows `<layer>/<part>/...`; an empty part is the layer itself.
-    pub(super) fn set_part(&mut self, part: &str) {
+    pub(in crate::passes) fn set_part(&mut self, part: &str) {
         self.step = if part.is_empty() { self.prefix.clone() } else { format!("{}/{part}", self.prefix) };
     }
 
     /// The full name of `name` in the current part.
-    pub(super) fn name(&self, name: &str) -> String {
+    pub(in crate::passes) fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.step)
     }
 
     /// Provenance of the new nodes.
-    pub(super) fn origin(&self) -> Origin {
+    pub(in crate::passes) fn origin(&self) -> Origin {
         Origin::Rewritten(self.source.clone())
     }
 
     /// Appends a node with `outputs` results.
-    pub(super) fn ops(
+    pub(in crate::passes) fn ops(
         &mut self,
         name: &str,
         op: impl Into<Op>,
@@ -53,7 +59,7 @@ impl<'g> Emitter<'g> {
     }
 
     /// Appends a node with one result.
-    pub(super) fn op(&mut self, name: &str, op: impl Into<Op>, inputs: &[ValueId]) -> ValueId {
+    pub(in crate::passes) fn op(&mut self, name: &str, op: impl Into<Op>, inputs: &[ValueId]) -> ValueId {
         let value = self.graph.add_op(&self.name(name), op, inputs);
         if let Some(node) = self.graph.producer(value) {
             self.graph.node_mut(node).origin = self.origin();
@@ -62,7 +68,7 @@ impl<'g> Emitter<'g> {
     }
 
     /// Appends the product of a gate and a state.
-    pub(super) fn gate(&mut self, name: &str, gate: ValueId, state: ValueId) -> ValueId {
+    pub(in crate::passes) fn gate(&mut self, name: &str, gate: ValueId, state: ValueId) -> ValueId {
         let value = self.op(name, Binary::Mul, &[gate, state]);
         if let Some(node) = self.graph.producer(value) {
             self.graph.node_mut(node).role = Role::RecurrentGate;
@@ -71,7 +77,7 @@ impl<'g> Emitter<'g> {
     }
 
     /// Adds a constant.
-    pub(super) fn constant(&mut self, name: &str, tensor: Tensor) -> ValueId {
+    pub(in crate::passes) fn constant(&mut self, name: &str, tensor: Tensor) -> ValueId {
         self.graph.add_constant(&self.name(name), tensor)
     }
 
@@ -81,7 +87,7 @@ impl<'g> Emitter<'g> {
     }
 
     /// Cuts `value` into `parts` pieces of `size` along `axis`; one piece is the value itself.
-    pub(super) fn split(
+    pub(in crate::passes) fn split(
         &mut self,
         name: &str,
         value: ValueId,
@@ -97,7 +103,7 @@ impl<'g> Emitter<'g> {
     }
 
     /// Joins `values` along `axis`; one value is itself.
-    pub(super) fn concat(&mut self, name: &str, values: &[ValueId], axis: i64) -> ValueId {
+    pub(in crate::passes) fn concat(&mut self, name: &str, values: &[ValueId], axis: i64) -> ValueId {
         match values {
             [value] => *value,
             _ => self.op(name, Concat { axis }, values),
@@ -105,20 +111,20 @@ impl<'g> Emitter<'g> {
     }
 
     /// Inserts an axis of size 1.
-    pub(super) fn unsqueeze(&mut self, name: &str, value: ValueId, axis: i64) -> ValueId {
+    pub(in crate::passes) fn unsqueeze(&mut self, name: &str, value: ValueId, axis: i64) -> ValueId {
         let axes = self.axes(name, vec![axis]);
         self.op(name, Unsqueeze {}, &[value, axes])
     }
 
     /// Removes an axis of size 1.
-    pub(super) fn squeeze(&mut self, name: &str, value: ValueId, axis: i64) -> ValueId {
+    pub(in crate::passes) fn squeeze(&mut self, name: &str, value: ValueId, axis: i64) -> ValueId {
         let axes = self.axes(name, vec![axis]);
         self.op(name, Squeeze {}, &[value, axes])
     }
 
     /// Removes the unrolled node and makes its results (`results[i]` for output `i`) those of the new nodes. Names of
     /// graph outputs stay.
-    pub(super) fn finish(self, node: NodeId, results: &[Option<ValueId>]) -> Result<()> {
+    pub(in crate::passes) fn finish(self, node: NodeId, results: &[Option<ValueId>]) -> Result<()> {
         let old = self.graph.node(node).outputs.clone();
         let (origin, name) = (self.origin(), self.prefix.clone());
         self.graph.remove_node(node);

@@ -1,14 +1,19 @@
 //! Steps of a GRU.
 
+use super::Cell;
 use super::activation::Activation;
 use super::emit::Emitter;
-use super::recurrent::{self, Cell, attributes_of};
 use super::weights::Weights;
-use crate::op::{Binary, Linear, MatMul, Op, Unary};
-use crate::{DType, Error, Graph, NodeId, Result, ValueId};
+use crate::op::{Binary, Linear, MatMul, Unary};
+use crate::{DType, Error, Result, ValueId};
 
 /// The stored order of gates is z, r, n (`h` in ONNX).
-struct Gru {
+///
+/// ```text
+/// z = s(Wz x + Uz h + bz)    r = s(Wr x + Ur h + br)    h' = (1 - z) n + z h
+/// n = t(Wn x + bn + Un (r h) + cn), or with linear_before_reset t(Wn x + bn + r (Un h + cn))
+/// ```
+pub(super) struct Gru {
     linear_before_reset: bool,
     direction: Option<Constants>,
 }
@@ -28,17 +33,10 @@ struct Constants {
     hidden: usize,
 }
 
-/// Replaces the GRU `id`:
-///
-/// ```text
-/// z = s(Wz x + Uz h + bz)    r = s(Wr x + Ur h + br)    h' = (1 - z) n + z h
-/// n = t(Wn x + bn + Un (r h) + cn), or with linear_before_reset t(Wn x + bn + r (Un h + cn))
-/// ```
-pub(super) fn unroll(graph: &mut Graph, id: NodeId) -> Result<()> {
-    let Op::Gru(op) = &graph.node(id).op else { return Ok(()) };
-    let attributes = attributes_of!(op);
-    let mut cell = Gru { linear_before_reset: op.linear_before_reset, direction: None };
-    recurrent::unroll(graph, id, &attributes, &mut cell)
+impl Gru {
+    pub(super) fn new(op: &crate::op::Gru) -> Self {
+        Self { linear_before_reset: op.linear_before_reset, direction: None }
+    }
 }
 
 impl Cell for Gru {

@@ -6,7 +6,7 @@ use crate::{DType, Error, Result, Tensor, ValueId};
 
 /// An activation with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Activation {
+pub(in crate::passes) enum Activation {
     /// One without parameters.
     Plain(Unary),
     /// `alpha x + beta`.
@@ -25,7 +25,13 @@ pub(super) enum Activation {
 
 impl Activation {
     /// Appends the activation of `x`.
-    pub(super) fn apply(self, e: &mut Emitter<'_>, name: &str, x: ValueId, dtype: DType) -> Result<ValueId> {
+    pub(in crate::passes) fn apply(
+        self,
+        e: &mut Emitter<'_>,
+        name: &str,
+        x: ValueId,
+        dtype: DType,
+    ) -> Result<ValueId> {
         Ok(match self {
             Self::Plain(kind) => e.op(name, kind, &[x]),
             Self::LeakyRelu(alpha) => e.op(name, LeakyRelu { alpha }, &[x]),
@@ -47,7 +53,7 @@ impl Activation {
 
     /// Appends one minus the activation, of pre-activation `x` and result `y`. A sigmoid is complemented on its own
     /// argument: relevance rules then see one activation and no constant that would take a share.
-    pub(super) fn complement(
+    pub(in crate::passes) fn complement(
         self,
         e: &mut Emitter<'_>,
         name: &str,
@@ -64,7 +70,7 @@ impl Activation {
 }
 
 /// A rank-0 tensor of type `dtype`.
-pub(super) fn number(dtype: DType, value: f32) -> Result<Tensor> {
+pub(in crate::passes) fn number(dtype: DType, value: f32) -> Result<Tensor> {
     Tensor::from_f64(dtype, vec![], vec![f64::from(value)])
 }
 
@@ -78,7 +84,7 @@ fn times(e: &mut Emitter<'_>, name: &str, x: ValueId, factor: f32, dtype: DType)
 ///
 /// # Errors
 /// A wrong number of names, or a name that is not an activation of the standard.
-pub(super) fn read(
+pub(in crate::passes) fn read(
     names: &[String],
     alphas: &[f32],
     betas: &[f32],

@@ -9,11 +9,12 @@ use crate::{DType, Dim, Error, Graph, Result, Tensor, ValueId};
 type Operand = (DType, Vec<usize>, Vec<f64>);
 
 /// The constant operands, as f64.
-pub(super) struct Constants {
+pub(in crate::passes) struct Constants {
     /// Type of the weights.
-    pub(super) dtype: DType,
+    pub(in crate::passes) dtype: DType,
     gates: usize,
-    hidden: usize,
+    /// Units of the hidden state.
+    pub(in crate::passes) hidden: usize,
     features: usize,
     input: Vec<f64>,
     recurrent: Vec<f64>,
@@ -23,7 +24,7 @@ pub(super) struct Constants {
 
 impl Constants {
     /// Reads and checks operands W, R, B and P of a layer.
-    pub(super) fn read(
+    pub(in crate::passes) fn read(
         graph: &Graph,
         inputs: &[Option<ValueId>],
         directions: usize,
@@ -95,7 +96,7 @@ impl Constants {
     }
 
     /// Appends `W x + b` of all steps; the recurrent bias of gate `keep` is left out.
-    pub(super) fn projection(
+    pub(in crate::passes) fn projection(
         &self,
         e: &mut Emitter<'_>,
         x: ValueId,
@@ -117,7 +118,7 @@ impl Constants {
     }
 
     /// What the steps of direction `d` need.
-    pub(super) fn weights(&self, d: usize, activations: Vec<Activation>) -> Weights {
+    pub(in crate::passes) fn weights(&self, d: usize, activations: Vec<Activation>) -> Weights {
         let block = self.gates * self.hidden * self.hidden;
         let cut = |values: &Vec<f64>, size: usize| {
             values.get(d * size..(d + 1) * size).map(<[f64]>::to_vec).unwrap_or_default()
@@ -134,11 +135,11 @@ impl Constants {
 }
 
 /// The recurrent constants of one direction.
-pub(super) struct Weights {
-    pub(super) dtype: DType,
-    pub(super) hidden: usize,
+pub(in crate::passes) struct Weights {
+    pub(in crate::passes) dtype: DType,
+    pub(in crate::passes) hidden: usize,
     /// Activations of this direction.
-    pub(super) activations: Vec<Activation>,
+    pub(in crate::passes) activations: Vec<Activation>,
     /// `[gates * hidden, hidden]`, row-major.
     recurrent: Vec<f64>,
     /// `[gates * hidden]`.
@@ -149,19 +150,19 @@ pub(super) struct Weights {
 
 impl Weights {
     /// Activation `i` of this direction.
-    pub(super) fn activation(&self, i: usize) -> Activation {
+    pub(in crate::passes) fn activation(&self, i: usize) -> Activation {
         self.activations.get(i).copied().unwrap_or(Activation::Plain(Unary::Tanh))
     }
 
     /// The transposed recurrent matrix of some gates, `[hidden, gates * hidden]`.
-    pub(super) fn recurrent(&self, gates: std::ops::Range<usize>) -> Result<Tensor> {
+    pub(in crate::passes) fn recurrent(&self, gates: std::ops::Range<usize>) -> Result<Tensor> {
         let block = self.hidden * self.hidden;
         let rows = self.recurrent.get(gates.start * block..gates.end * block).unwrap_or_default();
         transposed(self.dtype, rows, gates.len() * self.hidden, self.hidden)
     }
 
     /// Recurrent bias of one gate inside a vector that is zero for the `gates` others; `None` if it is zero.
-    pub(super) fn bias_of(&self, gate: usize, gates: usize) -> Result<Option<Tensor>> {
+    pub(in crate::passes) fn bias_of(&self, gate: usize, gates: usize) -> Result<Option<Tensor>> {
         let Some(bias) = &self.recurrent_bias else { return Ok(None) };
         let range = gate * self.hidden..(gate + 1) * self.hidden;
         let values: Vec<f64> =
@@ -173,7 +174,7 @@ impl Weights {
     }
 
     /// Peephole vector `i` (input, output, forget gate).
-    pub(super) fn peephole(&self, i: usize) -> Result<Option<Tensor>> {
+    pub(in crate::passes) fn peephole(&self, i: usize) -> Result<Option<Tensor>> {
         let values = self.peepholes.as_ref().and_then(|p| p.get(i * self.hidden..(i + 1) * self.hidden));
         values.map(|v| Tensor::from_f64(self.dtype, vec![self.hidden], v.to_vec())).transpose()
     }

@@ -1,21 +1,16 @@
 //! Steps of a plain recurrent layer.
 
+use super::Cell;
 use super::activation::Activation;
 use super::emit::Emitter;
-use super::recurrent::{self, Cell, attributes_of};
 use super::weights::Weights;
-use crate::op::{Binary, MatMul, Op, Unary};
-use crate::{DType, Error, Graph, NodeId, Result, ValueId};
+use crate::op::{Binary, MatMul, Unary};
+use crate::{DType, Error, Result, ValueId};
 
-struct Rnn {
+/// `h' = t(W x + U h + b)`.
+#[derive(Default)]
+pub(super) struct Rnn {
     direction: Option<(ValueId, Activation, DType)>,
-}
-
-/// Replaces the RNN `id`: `h' = t(W x + U h + b)`.
-pub(super) fn unroll(graph: &mut Graph, id: NodeId) -> Result<()> {
-    let Op::Rnn(op) = &graph.node(id).op else { return Ok(()) };
-    let attributes = attributes_of!(op);
-    recurrent::unroll(graph, id, &attributes, &mut Rnn { direction: None })
 }
 
 impl Cell for Rnn {
