@@ -63,15 +63,36 @@ impl RuleSet for Gradient {
                     Some(linear::matmul_adjoint_right(cx, g, a, b)?),
                 ]))
             }
+            Op::Gemm(gemm) => {
+                let mut signals = vec![None; node.inputs.len()];
+                for i in cx.carrier_operands(node) {
+                    signals[i] = match (i, node.input(0), node.input(1), node.input(2)) {
+                        (0 | 1, Some(a), Some(b), _) => {
+                            let other = if i == 0 { b } else { a };
+                            let transposed = (gemm.transA, gemm.transB);
+                            Some(linear::gemm_adjoint(cx, g, other, gemm.alpha, transposed, i == 0)?)
+                        }
+                        (_, _, _, Some(c)) => {
+                            let scaled = cx.b.mul_scalar(g, f64::from(gemm.beta))?;
+                            Some(cx.b.sum_to(scaled, c)?)
+                        }
+                        _ => return Ok(Outcome::NoRule("an operand is missing".into())),
+                    };
+                }
+                Ok(Outcome::Signals(signals))
+            }
             Op::Einsum(_) => {
                 let operands: Vec<ValueId> = node.inputs.iter().flatten().copied().collect();
-                let &[a, b] = operands.as_slice() else {
-                    return Ok(Outcome::NoRule("only einsum of two operands has a rule".into()));
-                };
-                Ok(Outcome::Signals(vec![
-                    Some(linear::einsum_adjoint(cx, node, g, b, a, 0)?),
-                    Some(linear::einsum_adjoint(cx, node, g, a, b, 1)?),
-                ]))
+                let mut signals = vec![None; operands.len()];
+                for i in cx.carrier_operands(node) {
+                    if !linear::is_reversible_einsum(node, i) {
+                        return Ok(Outcome::NoRule("its equation can't be reversed".into()));
+                    }
+                    let mut others = operands.clone();
+                    let x = others.remove(i);
+                    signals[i] = Some(linear::einsum_adjoint(cx, node, g, &others, x, i)?);
+                }
+                Ok(Outcome::Signals(signals))
             }
             Op::Reduce(reduce) if !matches!(reduce.kind, ReduceKind::Sum | ReduceKind::Mean) => {
                 reduction::backward(cx, node, reduce.kind, g)
@@ -135,6 +156,8 @@ fn binary(cx: &mut Context<'_, '_>, node: &Node, kind: Binary, g: ValueId) -> Re
             if on_a {
                 let exponent = cx.b.graph().constant(b).and_then(|t| t.single());
                 let derivative = match exponent {
+                    // `e a^(e - 1)` has no value at `a = 0` here.
+                    Some(0.0) => cx.b.zeros_like(a)?,
                     Some(2.0) => cx.b.mul_scalar(a, 2.0)?,
                     Some(e) => {
                         let power = cx.b.scalar(e - 1.0, a)?;
@@ -144,7 +167,11 @@ fn binary(cx: &mut Context<'_, '_>, node: &Node, kind: Binary, g: ValueId) -> Re
                     None => {
                         let less = cx.b.add_scalar(b, -1.0)?;
                         let power = cx.b.pow(a, less)?;
-                        cx.b.mul(b, power)?
+                        let derivative = cx.b.mul(b, power)?;
+                        // An exponent of 0 gives the constant 1, also at `a = 0`.
+                        let zero = cx.b.scalar(0.0, b)?;
+                        let constant = cx.b.op(Binary::Equal, &[b, zero])?;
+                        cx.b.select(constant, zero, derivative)?
                     }
                 };
                 let signal = cx.b.mul(g, derivative)?;

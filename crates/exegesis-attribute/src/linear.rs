@@ -50,9 +50,8 @@ enum Kind {
     },
     Conv(ValueId),
     ConvTranspose(ValueId),
-    Einsum {
-        weight: ValueId,
-    },
+    /// The other operands, in order.
+    Einsum(Vec<ValueId>),
     AveragePool,
     GlobalAveragePool,
     Reduce {
@@ -100,8 +99,9 @@ impl LinearMap {
                     _ => weight.map(Kind::ConvTranspose),
                 }
             }
-            Op::Einsum(_) if node.inputs.len() == 2 => {
-                other(1 - operand).map(|weight| Kind::Einsum { weight })
+            Op::Einsum(_) if is_reversible_einsum(node, operand) => {
+                let others = (0..node.inputs.len()).filter(|i| *i != operand).map(|i| node.input(i));
+                others.collect::<Option<Vec<_>>>().map(Kind::Einsum)
             }
             Op::AveragePool(_) => Some(Kind::AveragePool),
             Op::GlobalAveragePool(_) => Some(Kind::GlobalAveragePool),
@@ -120,6 +120,15 @@ impl LinearMap {
             Coefficients::Signed => Ok(weight),
             Coefficients::Absolute => Ok(cx.b.abs(weight)?),
         }
+    }
+
+    fn weights(
+        &self,
+        cx: &mut Context<'_, '_>,
+        weights: &[ValueId],
+        form: Coefficients,
+    ) -> Result<Vec<ValueId>> {
+        weights.iter().map(|w| self.weight(cx, *w, form)).collect()
     }
 
     /// `W v` without the bias, for `v` of the shape of `x`.
@@ -152,9 +161,9 @@ impl LinearMap {
                 let w = self.weight(cx, *w, form)?;
                 cx.b.op(op, &[v, w])?
             }
-            Kind::Einsum { weight } => {
-                let w = self.weight(cx, *weight, form)?;
-                let operands = if self.operand == 0 { [v, w] } else { [w, v] };
+            Kind::Einsum(weights) => {
+                let mut operands = self.weights(cx, weights, form)?;
+                operands.insert(self.operand, v);
                 cx.b.op(op, &operands)?
             }
             Kind::AveragePool | Kind::GlobalAveragePool => cx.b.op(op, &[v])?,
@@ -199,9 +208,9 @@ impl LinearMap {
                 let w = self.weight(cx, *w, form)?;
                 convolution::adjoint_of_conv_transpose(cx, &self.node, g, w, x)?
             }
-            Kind::Einsum { weight } => {
-                let w = self.weight(cx, *weight, form)?;
-                einsum_adjoint(cx, &self.node, g, w, x, self.operand)?
+            Kind::Einsum(weights) => {
+                let others = self.weights(cx, weights, form)?;
+                einsum_adjoint(cx, &self.node, g, &others, x, self.operand)?
             }
             Kind::AveragePool => pooling::adjoint_of_average(cx, &self.node, g, x)?,
             Kind::GlobalAveragePool => {
@@ -333,8 +342,11 @@ pub fn matmul_adjoint_right(cx: &mut Context<'_, '_>, g: ValueId, a: ValueId, b:
     Ok(cx.b.sum_to(r, b)?)
 }
 
-/// Gradient of `alpha A' B'` with respect to the carrier, given the other matrix.
-fn gemm_adjoint(
+/// Gradient of `alpha A' B'` with respect to A or B, given the other matrix `w`.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn gemm_adjoint(
     cx: &mut Context<'_, '_>,
     g: ValueId,
     w: ValueId,
@@ -353,47 +365,99 @@ fn gemm_adjoint(
     })
 }
 
-/// Splits `"ab,bc->ac"` into operand and result subscripts; `None` for repeated indices, ellipses or implicit results.
-pub fn einsum_terms(equation: &str) -> Option<(Vec<String>, String)> {
+/// Splits `"ab,bc->ac"` into operand and result subscripts, an implicit result written out; `None` for an index that
+/// stands twice in one term.
+fn einsum_terms(equation: &str) -> Option<(Vec<String>, String)> {
     let equation: String = equation.chars().filter(|c| !c.is_whitespace()).collect();
-    let (operands, result) = equation.split_once("->")?;
+    let (operands, result) = match equation.split_once("->") {
+        Some((operands, result)) => (operands, result.to_string()),
+        None => {
+            let mut once: Vec<char> = equation.chars().filter(|c| c.is_alphabetic()).collect();
+            once.sort_unstable();
+            let letters = once.clone();
+            once.retain(|c| letters.iter().filter(|l| *l == c).count() == 1);
+            let lead = if equation.contains(ELLIPSIS) { ELLIPSIS } else { "" };
+            (equation.as_str(), format!("{lead}{}", once.into_iter().collect::<String>()))
+        }
+    };
     let operands: Vec<String> = operands.split(',').map(str::to_string).collect();
     let plain = |s: &str| {
-        let mut seen: Vec<char> = s.chars().collect();
+        let mut seen: Vec<char> = s.replacen(ELLIPSIS, "", 1).chars().collect();
         seen.sort_unstable();
-        seen.windows(2).all(|w| w[0] != w[1]) && s.chars().all(char::is_alphabetic)
+        seen.windows(2).all(|w| w[0] != w[1]) && seen.iter().all(|c| c.is_alphabetic())
     };
-    (operands.iter().all(|o| plain(o)) && plain(result)).then(|| (operands, result.to_string()))
+    (operands.iter().all(|o| plain(o)) && plain(&result)).then_some((operands, result))
 }
 
-/// Gradient of a two-operand einsum with respect to `x` (its operand `operand`): the einsum of `g` with the other.
+const ELLIPSIS: &str = "...";
+
+/// False for an equation that takes a diagonal, sums over its ellipsis, or has it behind other indices of `operand`.
+pub fn is_reversible_einsum(node: &Node, operand: usize) -> bool {
+    reversible_einsum(node, operand).is_some()
+}
+
+fn reversible_einsum(node: &Node, operand: usize) -> Option<(Vec<String>, String)> {
+    let Op::Einsum(einsum) = &node.op else { return None };
+    einsum_terms(&einsum.equation).filter(|(operands, result)| {
+        operands.len() == node.inputs.len()
+            && operands[operand].find(ELLIPSIS).is_none_or(|at| at == 0)
+            && (result.contains(ELLIPSIS) || operands.iter().all(|o| !o.contains(ELLIPSIS)))
+    })
+}
+
+/// Gradient of an einsum with respect to `x` (its operand `operand`): the einsum of `g` with `others`, the other operands
+/// in order. Along an index that only `x` has, a plain sum, the gradient is repeated.
 ///
 /// # Errors
-/// The equation has an index that only `x` has (a plain sum), a repeated index or an ellipsis.
+/// The equation can't be reversed ([`is_reversible_einsum`]).
 pub fn einsum_adjoint(
     cx: &mut Context<'_, '_>,
     node: &Node,
     g: ValueId,
-    other: ValueId,
+    others: &[ValueId],
     x: ValueId,
     operand: usize,
 ) -> Result<ValueId> {
-    let Op::Einsum(einsum) = &node.op else { unreachable!("called for einsum nodes") };
-    let terms = einsum_terms(&einsum.equation).filter(|(operands, result)| {
-        operands.len() == 2
-            && operands[operand].chars().all(|c| result.contains(c) || operands[1 - operand].contains(c))
-    });
-    let Some((operands, result)) = terms else {
-        return Err(exegesis_graph::Error::unsupported(format!(
-            "einsum \"{}\" can't be reversed; write it as matrix products",
-            einsum.equation
-        ))
-        .into());
+    let Some((mut operands, result)) = reversible_einsum(node, operand) else {
+        return Err(exegesis_graph::Error::unsupported("this einsum can't be reversed").into());
     };
-    let equation = format!("{result},{}->{}", operands[1 - operand], operands[operand]);
-    let out = cx.b.op(op::Einsum { equation }, &[g, other])?;
-    cx.b.assume_shape(out, x);
+    let own = operands.remove(operand);
+    // The ellipsis of the result may stand for axes that x lacks or has with size 1: they are summed at the end.
+    let bare = own.replacen(ELLIPSIS, "", 1);
+    let known = |c: &char| result.contains(*c) || operands.iter().any(|o| o.contains(*c));
+    let lonely: Vec<char> = bare.chars().filter(|c| !known(c)).collect();
+    let lead = if result.contains(ELLIPSIS) { ELLIPSIS } else { "" };
+    let kept: String = bare.chars().filter(known).collect();
+    operands.insert(0, result.clone());
+    let equation = format!("{}->{lead}{kept}", operands.join(","));
+    let mut values = vec![g];
+    values.extend(others);
+    let mut out = cx.b.op(op::Einsum { equation }, &values)?;
+    if !lonely.is_empty() {
+        let rank = cx.b.rank(out)? + lonely.len();
+        let first = rank - bare.len();
+        let axes: Vec<usize> =
+            bare.chars().enumerate().filter(|(_, c)| lonely.contains(c)).map(|(i, _)| first + i).collect();
+        out = cx.b.unsqueeze(out, &axes)?;
+    }
+    if !lead.is_empty() {
+        out = sum_ellipsis(cx, out, x, bare.len())?;
+    }
+    match lonely.is_empty() {
+        true => cx.b.assume_shape(out, x),
+        false => out = cx.b.expand_like(out, x)?,
+    }
     Ok(out)
+}
+
+/// Sums `v` over the axes before its last `own` that `x` lacks or has with size 1.
+fn sum_ellipsis(cx: &mut Context<'_, '_>, v: ValueId, x: ValueId, own: usize) -> Result<ValueId> {
+    let (from, to) = (cx.b.shape(v)?.clone(), cx.b.shape(x)?.clone());
+    let extra = from.len() - to.len();
+    let ones: Vec<usize> = (extra..from.len() - own).filter(|i| to[i - extra] == Dim::Fixed(1)).collect();
+    let out = cx.b.reduce_sum(v, &ones, true)?;
+    let leading: Vec<usize> = (0..extra).collect();
+    Ok(cx.b.reduce_sum(out, &leading, false)?)
 }
 
 /// Axes that a reduction node reduces, counted from the front.

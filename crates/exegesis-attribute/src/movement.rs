@@ -65,6 +65,9 @@ pub fn backward(
             to_first(r)
         }
         Op::Pad(pad) => match pad.mode {
+            PadMode::Constant if cx.carries(node, 2) => {
+                Ok(Some(Outcome::NoRule("the padded value varies".into())))
+            }
             PadMode::Constant => {
                 let r = slice::unpad(cx, node, g, x)?;
                 to_first(r)
@@ -192,14 +195,26 @@ fn split_backward(
 }
 
 fn tile(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId) -> Result<Outcome> {
-    let (Some(repeats), Some(shape)) = (cx.b.const_ints(node.input(1)), cx.b.static_shape(x)) else {
-        return Ok(Outcome::NoRule("repeats or sizes are not constant".into()));
+    let Some(repeats) = cx.b.const_ints(node.input(1)) else {
+        return Ok(Outcome::NoRule("its repeats are not constant".into()));
     };
     // [r0, d0, r1, d1, ...], summed over the repeats.
-    let dims: Vec<i64> = repeats.iter().zip(&shape).flat_map(|(r, d)| [*r, *d as i64]).collect();
-    let split = cx.b.reshape_to(g, &dims)?;
-    let axes: Vec<usize> = (0..shape.len()).map(|i| 2 * i).collect();
+    let mut dims = vec![];
+    for (axis, repeat) in repeats.iter().enumerate() {
+        dims.push(cx.b.ints(&[*repeat]));
+        dims.push(cx.b.dim_of(x, axis)?);
+    }
+    let shape = match cx.b.static_shape(x) {
+        Some(shape) => {
+            let dims: Vec<i64> = repeats.iter().zip(&shape).flat_map(|(r, d)| [*r, *d as i64]).collect();
+            cx.b.ints(&dims)
+        }
+        None => cx.b.concat(&dims, 0)?,
+    };
+    let split = cx.b.reshape(g, shape)?;
+    let axes: Vec<usize> = (0..repeats.len()).map(|i| 2 * i).collect();
     let r = cx.b.reduce_sum(split, &axes, false)?;
+    cx.b.assume_shape(r, x);
     Ok(Outcome::at(0, node.inputs.len(), r))
 }
 

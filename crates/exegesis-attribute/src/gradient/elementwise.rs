@@ -14,6 +14,9 @@ pub fn backward(cx: &mut Context<'_, '_>, node: &Node, g: ValueId) -> Result<Out
     let (Some(x), Some(y)) = (node.input(0), node.output(0)) else {
         return Ok(Outcome::NoRule("an operand is missing".into()));
     };
+    if cx.carrier_operands(node) != [0] {
+        return Ok(Outcome::NoRule("an operand other than the data varies".into()));
+    }
     let signal = match &node.op {
         Op::Unary(kind) => match unary(cx, *kind, x, y, g)? {
             Some(signal) => signal,
@@ -85,7 +88,7 @@ pub fn backward(cx: &mut Context<'_, '_>, node: &Node, g: ValueId) -> Result<Out
             let signal = cx.b.mul(g, product)?;
             cx.b.unary(Unary::Neg, signal)?
         }
-        Op::Mod(_) => g,
+        Op::Mod(_) => cx.b.sum_to(g, x)?,
         Op::Hardmax(_) => cx.b.zeros_like(x)?,
         _ => return Ok(Outcome::NoRule("no gradient rule for this operator".into())),
     };

@@ -149,12 +149,11 @@ pub fn adjoint_of_conv(
     };
     let geo = geometry(cx, &window, x)?;
     let n = geo.kernel.len();
-    let pointwise = geo.kernel.iter().all(|k| *k == 1);
     let fits = (0..n).all(|i| {
         geo.strides[i] == 1 && geo.begins[i] <= geo.extent(i) - 1 && geo.ends[i] <= geo.extent(i) - 1
     });
     let constant = cx.b.graph().constant(w).cloned();
-    if let (true, Some(tensor)) = (fits || pointwise && all_ones(&geo.strides), constant.as_deref()) {
+    if let (true, Some(tensor)) = (fits, constant.as_deref()) {
         let flipped = flip_kernel(cx, tensor, conv.group.max(1) as usize)?;
         let flipped = match form {
             Coefficients::Signed => flipped,
@@ -180,10 +179,6 @@ pub fn adjoint_of_conv(
         Coefficients::Absolute => cx.b.abs(w)?,
     };
     adjoint_of_windows(cx, g, w, x, &geo, conv.group)
-}
-
-fn all_ones(values: &[usize]) -> bool {
-    values.iter().all(|v| *v == 1)
 }
 
 /// Transposed convolution of `g` with `w [c_g, c_x / group, k...]`, cropped to the spatial size of `x`.
@@ -254,33 +249,41 @@ pub fn adjoint_of_conv_transpose(
     let n = kernel.len();
     let strides = if conv.strides.is_empty() { vec![1; n] } else { conv.strides.clone() };
     let dilations = if conv.dilations.is_empty() { vec![1; n] } else { conv.dilations.clone() };
-    let pads = if conv.auto_pad == AutoPad::NotSet && conv.output_shape.is_empty() {
-        let mut pads = if conv.pads.is_empty() { vec![0; 2 * n] } else { conv.pads.clone() };
-        // Output padding adds cells at the end: they are inputs of the convolution that it may read or not.
-        for (i, extra) in conv.output_padding.iter().enumerate() {
-            pads[n + i] -= extra;
-        }
-        pads
-    } else {
-        let (x_shape, g_shape) = (cx.b.static_shape(x), cx.b.static_shape(g));
-        let (Some(x_shape), Some(g_shape)) = (x_shape, g_shape) else {
-            return Err(Error::unsupported(
-                "automatic padding over axes of unknown size; fix the input's dimensions",
-            )
-            .into());
+    // Cells that the output has at its begin, and lacks at its end (output padding adds some), against what the windows
+    // reach: the convolution reads the output with this padding.
+    let (x_shape, g_shape) = (cx.b.shape(x)?, cx.b.shape(g)?);
+    let (mut begins, mut ends) = (vec![], vec![]);
+    for i in 0..n {
+        let extent = dilations[i] * (kernel[i] as i64 - 1) + 1;
+        let extra = conv.output_padding.get(i).copied().unwrap_or(0);
+        let pad = |k: usize| conv.pads.get(k).copied().unwrap_or(0);
+        let upper = conv.auto_pad == AutoPad::SameUpper;
+        let begin_of = |total: i64| if upper { total / 2 } else { total - total / 2 };
+        let (begin, end) = if !conv.output_shape.is_empty() {
+            let (Some(size), Some(out)) = (x_shape[2 + i].fixed(), g_shape[2 + i].fixed()) else {
+                return Err(Error::unsupported(
+                    "an output shape over an axis of unknown size; fix the input's dimensions",
+                )
+                .into());
+            };
+            let reach = (size as i64 - 1) * strides[i] + extent;
+            let begin = begin_of((reach + extra - out as i64).max(0));
+            (begin, reach - begin - out as i64)
+        } else {
+            match conv.auto_pad {
+                AutoPad::NotSet => (pad(i), pad(n + i) - extra),
+                AutoPad::Valid => (0, -extra),
+                // The output has the size of the input times the stride.
+                AutoPad::SameUpper | AutoPad::SameLower => {
+                    let begin = begin_of((extra + extent - strides[i]).max(0));
+                    (begin, extent - strides[i] - begin)
+                }
+            }
         };
-        let (mut begins, mut ends) = (vec![], vec![]);
-        for i in 0..n {
-            let extent = dilations[i] * (kernel[i] as i64 - 1) + 1;
-            let extra = conv.output_padding.get(i).copied().unwrap_or(0);
-            let full = (x_shape[2 + i] as i64 - 1) * strides[i] + extra + extent;
-            let total = full - g_shape[2 + i] as i64;
-            let begin = if conv.auto_pad == AutoPad::SameUpper { total / 2 } else { total - total / 2 };
-            begins.push(begin);
-            ends.push(total - begin - extra);
-        }
-        begins.into_iter().chain(ends).collect()
-    };
+        begins.push(begin);
+        ends.push(end);
+    }
+    let pads: Vec<i64> = begins.into_iter().chain(ends).collect();
     let mut g = g;
     let mut pads: Vec<i64> = pads;
     // A negative pad is a crop: cells of the output that no window of the convolution reads.

@@ -1,7 +1,7 @@
 //! Resize as one small matrix per axis, so that its forward map, its absolute map and their adjoints are matrix products.
 
-use exegesis_graph::op::{CoordinateMode, NearestMode, Resize, ResizeMode};
-use exegesis_graph::{Error, Node, Op, Tensor, ValueId};
+use exegesis_graph::op::{AspectPolicy, CoordinateMode, NearestMode, Resize, ResizeMode};
+use exegesis_graph::{Dim, Error, Node, Op, Tensor, ValueId};
 
 use super::Coefficients;
 use crate::Result;
@@ -30,6 +30,10 @@ pub fn apply(
         .into());
     }
     let scales = given_scales(cx, node, resize, rank)?;
+    let kept = match &scales {
+        None => kept_ratio(cx, node, resize, &from)?,
+        Some(_) => None,
+    };
     let mut out = v;
     for axis in 0..rank {
         if from[axis] == to[axis] {
@@ -41,7 +45,11 @@ pub fn apply(
             )
             .into());
         };
-        let scale = scales.as_ref().map_or(resized as f64 / size as f64, |s| s[axis]);
+        let scale = match (&scales, kept) {
+            (Some(scales), _) => scales[axis],
+            (None, Some(ratio)) => ratio,
+            (None, None) => resized as f64 / size as f64,
+        };
         let mut matrix = interpolation(resize, size, resized, scale);
         if form == Coefficients::Absolute {
             matrix.iter_mut().for_each(|c| *c = c.abs());
@@ -90,6 +98,30 @@ fn given_scales(cx: &Context<'_, '_>, node: &Node, resize: &Resize, rank: usize)
     Ok(Some(all))
 }
 
+/// The common scale of all axes when sizes are given and the aspect ratio is kept.
+fn kept_ratio(cx: &Context<'_, '_>, node: &Node, resize: &Resize, from: &[Dim]) -> Result<Option<f64>> {
+    if resize.keep_aspect_ratio_policy == AspectPolicy::Stretch {
+        return Ok(None);
+    }
+    let unknown =
+        || Error::unsupported("the sizes of this Resize are not constant; fix the input's dimensions");
+    let sizes = cx.b.const_ints(node.input(3)).ok_or_else(unknown)?;
+    let axes: Vec<usize> = match &resize.axes {
+        None => (0..from.len()).collect(),
+        Some(axes) => axes.iter().map(|a| cx.b.axis(*a, from.len())).collect::<Result<_, _>>()?,
+    };
+    let mut common: Option<f64> = None;
+    for (axis, wanted) in axes.into_iter().zip(sizes) {
+        let ratio = wanted as f64 / from[axis].fixed().ok_or_else(unknown)? as f64;
+        common = Some(match common {
+            None => ratio,
+            Some(other) if resize.keep_aspect_ratio_policy == AspectPolicy::NotLarger => other.min(ratio),
+            Some(other) => other.max(ratio),
+        });
+    }
+    Ok(common)
+}
+
 /// Interpolation weights `[resized, size]` along one axis (ONNX definition of the coordinate modes).
 fn interpolation(resize: &Resize, size: usize, resized: usize, scale: f64) -> Vec<f64> {
     let mut matrix = vec![0.0; resized * size];
@@ -117,6 +149,8 @@ fn interpolation(resize: &Resize, size: usize, resized: usize, scale: f64) -> Ve
         };
         match resize.mode {
             ResizeMode::Nearest => {
+                // Runtimes compute in f32; where a step decides, `2.9999999` must be their `3`.
+                let p = f64::from(p as f32);
                 let cell = match resize.nearest_mode {
                     NearestMode::Floor => p.floor(),
                     NearestMode::Ceil => p.ceil(),
