@@ -12,7 +12,11 @@ fn checked<'a>(operands: Operands<'a>, group: i64, kernel: &[i64]) -> Result<(&'
     let (x, w) = (operands.with_rank(0, 2)?, operands.with_rank(1, 2)?);
     let group = size(group, "group")?;
     let given: Vec<i64> = w.shape[2..].iter().map(|d| *d as i64).collect();
-    if x.rank() != w.rank() || group == 0 || (!kernel.is_empty() && kernel != given) {
+    if x.rank() != w.rank()
+        || group == 0
+        || group > x.shape[1].max(1)
+        || (!kernel.is_empty() && kernel != given)
+    {
         return Err(Error::malformed(format!(
             "the weight {:?} does not fit the input {:?} with `group` {group} and `kernel_shape` {kernel:?}",
             w.shape, x.shape
@@ -34,7 +38,7 @@ fn bias(operands: Operands, channels: usize) -> Result<Vec<f64>> {
 pub(crate) fn conv(op: &op::Conv, operands: Operands) -> Result<Array> {
     let (x, w, group) = checked(operands, op.group, &op.kernel_shape)?;
     let (batch, channels, filters) = (x.shape[0], x.shape[1], w.shape[0]);
-    if channels != w.shape[1] * group || filters % group != 0 {
+    if channels != w.shape[1] * group || !filters.is_multiple_of(group) {
         return Err(Error::malformed(format!(
             "the weight {:?} does not fit {channels} channels in {group} groups",
             w.shape
@@ -122,7 +126,7 @@ fn transposed_axes(op: &op::ConvTranspose, input: &[usize], kernel: &[usize]) ->
 pub(crate) fn conv_transpose(op: &op::ConvTranspose, operands: Operands) -> Result<Array> {
     let (x, w, group) = checked(operands, op.group, &op.kernel_shape)?;
     let (batch, channels) = (x.shape[0], x.shape[1]);
-    if channels != w.shape[0] || channels % group != 0 {
+    if channels != w.shape[0] || !channels.is_multiple_of(group) {
         return Err(Error::malformed(format!(
             "the weight {:?} does not fit {channels} channels in {group} groups",
             w.shape

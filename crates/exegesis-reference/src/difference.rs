@@ -64,3 +64,38 @@ pub fn central_difference(
     }
     Ok(gradient)
 }
+
+#[cfg(test)]
+mod tests {
+    use exegesis_graph::DType;
+    use exegesis_graph::op::{Binary, MatMul, Unary};
+
+    use super::*;
+
+    #[test]
+    fn a_product_and_its_square() {
+        // y = x W, z = tanh(y)^2 with W = [[1, 2], [3, 4]].
+        let mut graph = Graph::new("net");
+        let x = graph.add_input("x", DType::F32, vec![1.into(), 2.into()]);
+        let w = graph.add_input("w", DType::F32, vec![2.into(), 2.into()]);
+        let y = graph.add_op("y", MatMul {}, &[x, w]);
+        let t = graph.add_op("t", Unary::Tanh, &[y]);
+        let z = graph.add_op("z", Binary::Mul, &[t, t]);
+        graph.outputs = vec![y, z];
+        let inputs = [
+            ("x", Array::floats([1, 2], vec![0.1, -0.2]).unwrap()),
+            ("w", Array::floats([2, 2], vec![1.0, 2.0, 3.0, 4.0]).unwrap()),
+        ];
+        let name = |id| graph.value(id).name.clone();
+        let one = Array::floats([1], vec![1.0]).unwrap();
+        let linear = central_difference(&graph, &inputs, "x", &[(&name(y), one.clone())], 1e-6).unwrap();
+        assert!((linear.data[0] - 3.0).abs() < 1e-9 && (linear.data[1] - 7.0).abs() < 1e-9);
+        let squared = central_difference(&graph, &inputs, "x", &[(&name(z), one)], 1e-6).unwrap();
+        let slope = |y: f64| 2.0 * y.tanh() * (1.0 - y.tanh().powi(2));
+        let (a, b) = (slope(-0.5), slope(-0.6));
+        assert!((squared.data[0] - (a + 2.0 * b)).abs() < 1e-8);
+        assert!((squared.data[1] - (3.0 * a + 4.0 * b)).abs() < 1e-8);
+        assert!(central_difference(&graph, &inputs, "v", &[], 1e-6).is_err());
+        assert!(central_difference(&graph, &inputs, "x", &[("v", linear)], 1e-6).is_err());
+    }
+}

@@ -100,7 +100,8 @@ pub(crate) fn gather_nd(op: &op::GatherND, operands: Operands) -> Result<Array> 
     let length: usize = block.iter().product();
     let mut data = Vec::with_capacity(count(&shape)?);
     for start in positions {
-        data.extend_from_slice(&x.data[start..start + length]);
+        // Blocks of an array without elements are empty, wherever they start.
+        data.extend_from_slice(x.data.get(start..start + length).unwrap_or_default());
     }
     Array::new(x.dtype, shape, data)
 }

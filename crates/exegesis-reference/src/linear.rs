@@ -125,7 +125,7 @@ fn repeat_heads(x: &Array, heads: usize) -> Result<Array> {
     let [batch, own, steps, size] = x.shape[..] else {
         return Err(Error::malformed(format!("Attention needs four axes, not the shape {:?}", x.shape)));
     };
-    if own == 0 || heads % own != 0 {
+    if own == 0 || !heads.is_multiple_of(own) {
         return Err(Error::malformed(format!("{heads} query heads can't share {own} key or value heads")));
     }
     let block = steps * size;
@@ -182,7 +182,7 @@ pub(crate) fn attention(op: &op::Attention, operands: Operands) -> Result<Array>
 pub(crate) fn rotary_embedding(op: &op::RotaryEmbedding, operands: Operands) -> Result<Array> {
     let x = operands.with_rank(0, 1)?;
     let size = x.shape[x.rank() - 1];
-    if size % 2 != 0 {
+    if !size.is_multiple_of(2) {
         return Err(Error::malformed(format!("the last axis has the odd size {size}")));
     }
     let half = size / 2;

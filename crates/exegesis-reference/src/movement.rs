@@ -91,7 +91,7 @@ fn blocks(x: &Array, blocksize: i64) -> Result<([usize; 4], usize)> {
 pub(crate) fn depth_to_space(op: &op::DepthToSpace, operands: Operands) -> Result<Array> {
     let x = operands.get(0)?;
     let ([n, c, h, w], b) = blocks(x, op.blocksize)?;
-    if c % (b * b) != 0 {
+    if !c.is_multiple_of(b * b) {
         return Err(Error::malformed(format!("{c} channels don't divide into blocks of {b}x{b}")));
     }
     let depth = c / (b * b);
@@ -105,7 +105,7 @@ pub(crate) fn depth_to_space(op: &op::DepthToSpace, operands: Operands) -> Resul
 pub(crate) fn space_to_depth(op: &op::SpaceToDepth, operands: Operands) -> Result<Array> {
     let x = operands.get(0)?;
     let ([n, c, h, w], b) = blocks(x, op.blocksize)?;
-    if h % b != 0 || w % b != 0 {
+    if !h.is_multiple_of(b) || !w.is_multiple_of(b) {
         return Err(Error::malformed(format!("{h}x{w} does not divide into blocks of {b}x{b}")));
     }
     let moved = permuted(&x.reshaped(vec![n, c, h / b, b, w / b, b])?, &[0, 3, 5, 1, 2, 4])?;
@@ -305,7 +305,7 @@ pub(crate) fn split(op: &op::Split, operands: Operands, outputs: usize) -> Resul
         Some(list) => dimensions(&list)?,
         None => {
             let parts = op.num_outputs.map_or(Ok(outputs), |n| size(n, "num_outputs"))?;
-            if parts == 0 || (op.num_outputs.is_none() && total % parts != 0) || parts > 1 << 20 {
+            if parts == 0 || (op.num_outputs.is_none() && !total.is_multiple_of(parts)) || parts > 1 << 20 {
                 return Err(Error::malformed(format!("{total} can't be split into {parts} equal parts")));
             }
             // Equal parts, the last one smaller.

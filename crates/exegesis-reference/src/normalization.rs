@@ -104,7 +104,7 @@ pub(crate) fn group(op: &op::GroupNormalization, operands: Operands) -> Result<A
     let x = operands.with_rank(0, 2)?;
     let (scale, bias) = (per_channel(operands, 1, x)?, per_channel(operands, 2, x)?);
     let count = size(op.num_groups, "num_groups")?;
-    if count == 0 || x.shape[1] % count != 0 {
+    if count == 0 || !x.shape[1].is_multiple_of(count) {
         return Err(Error::malformed(format!("{} channels don't divide into {count} groups", x.shape[1])));
     }
     let block = x.shape[1] / count * x.shape[2..].iter().product::<usize>();

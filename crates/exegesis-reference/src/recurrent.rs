@@ -163,12 +163,12 @@ impl<'a> Layer<'a> {
     }
 
     /// `W x + Wb` of one gate.
-    fn from_input(&self, direction: usize, gate: usize, x: &[f64]) -> Vec<f64> {
+    fn input_part(&self, direction: usize, gate: usize, x: &[f64]) -> Vec<f64> {
         self.affine(self.w, 0, direction, gate, x)
     }
 
     /// `R h + Rb` of one gate.
-    fn from_state(&self, direction: usize, gate: usize, h: &[f64]) -> Vec<f64> {
+    fn state_part(&self, direction: usize, gate: usize, h: &[f64]) -> Vec<f64> {
         self.affine(self.r, self.gates * self.hidden, direction, gate, h)
     }
 
@@ -240,7 +240,7 @@ pub(crate) fn lstm(op: &op::Lstm, operands: Operands) -> Result<Vec<Array>> {
     let (h, c) = (layer.initial(operands, 5)?, layer.initial(operands, 6)?);
     layer.run(h, c, |d, x, h, c| {
         let [input, output, forget, cell] = [0, 1, 2, 3].map(|gate| {
-            let (a, b) = (layer.from_input(d, gate, x), layer.from_state(d, gate, h));
+            let (a, b) = (layer.input_part(d, gate, x), layer.state_part(d, gate, h));
             a.iter().zip(&b).map(|(a, b)| a + b).collect::<Vec<f64>>()
         });
         let (f, g, out) = (&functions[d][0], &functions[d][1], &functions[d][2]);
@@ -273,17 +273,17 @@ pub(crate) fn gru(op: &op::Gru, operands: Operands) -> Result<Vec<Array>> {
     let mut results = layer.run(h, unused, |d, x, h, _| {
         let (f, g) = (&functions[d][0], &functions[d][1]);
         let gate = |k: usize| -> Vec<f64> {
-            let (a, b) = (layer.from_input(d, k, x), layer.from_state(d, k, h));
+            let (a, b) = (layer.input_part(d, k, x), layer.state_part(d, k, h));
             a.iter().zip(&b).map(|(a, b)| f(layer.clipped(a + b))).collect()
         };
         let (update, reset) = (gate(0), gate(1));
         let state: Vec<f64> = if op.linear_before_reset {
-            layer.from_state(d, 2, h).iter().zip(&reset).map(|(s, r)| s * r).collect()
+            layer.state_part(d, 2, h).iter().zip(&reset).map(|(s, r)| s * r).collect()
         } else {
             let scaled: Vec<f64> = h.iter().zip(&reset).map(|(h, r)| h * r).collect();
-            layer.from_state(d, 2, &scaled)
+            layer.state_part(d, 2, &scaled)
         };
-        let input = layer.from_input(d, 2, x);
+        let input = layer.input_part(d, 2, x);
         for j in 0..layer.hidden {
             let new = g(layer.clipped(input[j] + state[j]));
             h[j] = (1.0 - update[j]) * new + update[j] * h[j];
@@ -306,7 +306,7 @@ pub(crate) fn rnn(op: &op::Rnn, operands: Operands) -> Result<Vec<Array>> {
     let h = layer.initial(operands, 5)?;
     let unused = vec![0.0; h.len()];
     let mut results = layer.run(h, unused, |d, x, h, _| {
-        let (a, b) = (layer.from_input(d, 0, x), layer.from_state(d, 0, h));
+        let (a, b) = (layer.input_part(d, 0, x), layer.state_part(d, 0, h));
         for j in 0..layer.hidden {
             h[j] = functions[d][0](layer.clipped(a[j] + b[j]));
         }

@@ -204,3 +204,100 @@ impl<'g> Plan<'g> {
         Ok(results)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use exegesis_graph::Dim;
+    use exegesis_graph::op::{Attributes, Binary, OneMinusSigmoid, Opaque, Swish, Unary};
+
+    use exegesis_graph::Op;
+
+    use super::*;
+
+    /// `y = x * 3`, with a dead node behind.
+    fn tripling() -> Graph {
+        let mut graph = Graph::new("tripling");
+        let x = graph.add_input("x", DType::F32, vec![Dim::symbol("batch"), Dim::Fixed(2)]);
+        let three = graph.add_constant("three", Tensor::scalar(3f32));
+        let y = graph.add_op("triple", Binary::Mul, &[x, three]);
+        graph.add_op("dead", Unary::Exp, &[y]);
+        graph.outputs = vec![y];
+        graph
+    }
+
+    fn row(a: f64, b: f64) -> Array {
+        Array::floats([1, 2], vec![a, b]).unwrap()
+    }
+
+    #[test]
+    fn outputs_have_names_and_all_values_have_ids() {
+        let graph = tripling();
+        let name = &graph.value(graph.outputs[0]).name;
+        assert_eq!(run(&graph, &[("x", row(1.0, 2.0))]).unwrap()[name].data, [3.0, 6.0]);
+        let all = run_all(&graph, &[("x", row(0.0, 0.0))]).unwrap();
+        assert_eq!(all.len(), 4);
+        assert_eq!(all[&graph.find_value("dead_out").unwrap()].data, [1.0, 1.0]);
+    }
+
+    #[test]
+    fn inputs_are_checked() {
+        let graph = tripling();
+        let message = |inputs: &[(&str, Array)]| run(&graph, inputs).unwrap_err().to_string();
+        assert!(message(&[]).contains("\"x\" is missing"));
+        assert!(message(&[("z", row(0.0, 0.0))]).contains("no input \"z\""));
+        assert!(message(&[("x", Array::int_vector(&[1, 2]))]).contains("must be float32"));
+        assert!(message(&[("x", Array::floats([2], vec![0.0; 2]).unwrap())]).contains("[batch, 2]"));
+        let torn = Array { shape: vec![1, 2], data: vec![0.0], dtype: DType::F32 };
+        assert!(message(&[("x", torn)]).contains("can't have 1 elements"));
+    }
+
+    #[test]
+    fn rounding_is_an_option() {
+        let graph = tripling();
+        let third = [("x", row(1.0 / 3.0, 0.1))];
+        let name = &graph.value(graph.outputs[0]).name;
+        assert_eq!(run(&graph, &third).unwrap()[name].data[1], 0.1 * 3.0);
+        let rounded = run_with(&graph, &third, Options { round_f32: true }).unwrap();
+        assert_eq!(rounded[name].data[1], f64::from((0.1 * 3.0) as f32));
+    }
+
+    #[test]
+    fn opaque_nodes_are_named() {
+        let mut graph = Graph::new("opaque");
+        let x = graph.add_input("x", DType::F32, vec![]);
+        let opaque = Opaque {
+            domain: "com.example".into(),
+            op_type: "Odd".into(),
+            version: 1,
+            attributes: Attributes::new(),
+            reason: "operator Odd is not known".into(),
+        };
+        let y = graph.add_op("strange", Op::Opaque(Box::new(opaque)), &[x]);
+        graph.outputs = vec![y];
+        let error = run(&graph, &[("x", Array::scalar(DType::F32, 1.0))]).unwrap_err();
+        assert_eq!(error.node(), Some("strange"));
+        assert!(error.to_string().contains("Odd is not known"));
+    }
+
+    #[test]
+    fn composites_are_their_definitions() {
+        let mut graph = Graph::new("composites");
+        let x = graph.add_input("x", DType::F32, vec![]);
+        let swish = graph.add_op("swish", Swish { alpha: 2.0 }, &[x]);
+        let rest = graph.add_op("rest", OneMinusSigmoid {}, &[x]);
+        graph.outputs = vec![swish, rest];
+        let all = run_all(&graph, &[("x", Array::scalar(DType::F32, 3f64.ln()))]).unwrap();
+        assert!((all[&swish].data[0] - 3f64.ln() * 0.9).abs() < 1e-12);
+        assert!((all[&rest].data[0] - 0.25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn folding_gives_declared_types() {
+        let mut graph = Graph::new("fold");
+        let a = graph.add_constant("a", Tensor::vector(vec![1i64, 2]));
+        let sum = graph.add_op("sum", Binary::Add, &[a, a]);
+        graph.value_mut(sum).dtype = Some(DType::I64);
+        graph.outputs = vec![sum];
+        assert_eq!(Reference.evaluate(&graph).unwrap(), [Tensor::vector(vec![2i64, 4])]);
+    }
+}

@@ -1,15 +1,14 @@
 //! Runs the node tests of ONNX: one small model per operator and setting, with inputs and the outputs to expect. They catch
 //! an operator that is read or computed differently from its definition.
 
-#[path = "onnx_nodes/tensor_file.rs"]
-mod tensor_file;
+mod node_tests;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use exegesis_graph::{DType, Graph, Op, onnx};
 use exegesis_reference::{Array, Options, run_with};
+use node_tests::{folders, tensors};
 
 /// Tests that must fail, and why.
 const EXPECTED_FAILURES: &[(&str, &str)] = &[(
@@ -37,15 +36,6 @@ fn opaque(graph: &Graph) -> Option<String> {
         Op::Opaque(op) => Some(format!("opaque {}: {}", op.op_type, op.reason)),
         op => op.subgraphs().iter().find_map(|s| opaque(&s.graph)),
     })
-}
-
-/// Tensors `input_0.pb`, `input_1.pb`, ... of a data set; `None` if one is not a tensor that we hold.
-fn tensors(folder: &Path, kind: &str) -> Option<Vec<(String, Array)>> {
-    let mut list = vec![];
-    while let Ok(bytes) = fs::read(folder.join(format!("{kind}_{}.pb", list.len()))) {
-        list.push(tensor_file::read(&bytes)?);
-    }
-    Some(list)
 }
 
 /// Relative tolerance of a type: the recorded outputs were computed in it.
@@ -132,27 +122,16 @@ fn run_test(folder: &Path, options: Options) -> Outcome {
 fn node_tests_in_f64() {
     let mut expected = EXPECTED_FAILURES.to_vec();
     expected.extend(EXPECTED_FAILURES_IN_F64);
-    node_tests(Options::default(), &expected);
+    check(Options::default(), &expected);
 }
 
 #[test]
 fn node_tests_rounded_as_stored() {
-    node_tests(Options { round_f32: true }, EXPECTED_FAILURES);
+    check(Options { round_f32: true }, EXPECTED_FAILURES);
 }
 
-fn node_tests(options: Options, expected: &[(&str, &str)]) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/cache/onnx-node-tests");
-    let Ok(entries) = fs::read_dir(&root) else {
-        assert!(
-            std::env::var_os("EXEGESIS_SKIP_FIXTURES").is_some(),
-            "fixtures/cache/onnx-node-tests is missing: run `fixtures/fetch --only onnx-node-tests`, or set \
-             EXEGESIS_SKIP_FIXTURES to go without"
-        );
-        println!("skipped: the node tests of ONNX are not in fixtures/cache");
-        return;
-    };
-    let mut folders: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
-    folders.sort();
+fn check(options: Options, expected: &[(&str, &str)]) {
+    let Some(folders) = folders() else { return };
     let (mut passed, mut failed, mut skipped) = (0, BTreeMap::new(), BTreeMap::<String, Vec<String>>::new());
     for folder in &folders {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
