@@ -11,7 +11,7 @@ use crate::onnx::proto::{AttributeProto, FunctionProto, NodeProto};
 use crate::{Error, Origin, Result, ValueId, op::Unary};
 
 /// Nodes that inlining may make; a few functions that call each other twice could otherwise make any number.
-pub(super) const MAX_INLINED_NODES: u64 = 1_000_000;
+pub(super) const MAX_INLINED_NODES: u64 = 500_000;
 /// Bytes of function bodies and names that inlining may read.
 pub(super) const MAX_INLINED_BYTES: u64 = 2 << 30;
 

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use super::Reader;
 use crate::onnx::{arity, versions};
-use crate::op::Attributes;
 use crate::op::attribute::{AttributeValue, take};
+use crate::op::{Attribute, Attributes};
 use crate::{DType, Error, Op, Origin, Result, Tensor, ValueId};
 
 /// A node on its way into the graph.
@@ -124,9 +124,11 @@ impl Reader<'_> {
             let reason = format!("opset {} has no operator {}", draft.version, draft.op_type);
             return self.opaque(draft, reason);
         }
-        if let Some((_, name)) =
-            REQUIRED.iter().find(|(op, name)| *op == draft.op_type && !draft.attributes.contains_key(*name))
-        {
+        let given = |name: &str| match draft.attributes.get(name) {
+            Some(Attribute::Ints(list)) => !list.is_empty(),
+            attribute => attribute.is_some(),
+        };
+        if let Some((_, name)) = REQUIRED.iter().find(|(op, name)| *op == draft.op_type && !given(name)) {
             return Err(Error::malformed(format!("{} lacks its attribute `{name}`", draft.op_type)));
         }
         let original = draft.clone();

@@ -23,11 +23,13 @@ pub(super) fn dimensions(dims: &[i64], name: &str) -> Result<(Vec<usize>, usize)
                 .map_err(|_| Error::malformed(format!("tensor \"{name}\" has the negative dimension {d}")))
         })
         .collect::<Result<Vec<_>>>()?;
-    let count = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-    match count {
-        Some(count) if count <= isize::MAX as usize / 8 => Ok((shape, count)),
-        _ => Err(Error::too_large(format!("tensor \"{name}\" of shape {dims:?} has too many elements"))),
+    // Strides are products of all but some dimensions: they must fit even where the tensor is empty.
+    let extent = shape.iter().try_fold(1usize, |n, d| n.checked_mul((*d).max(1)));
+    if extent.is_none_or(|n| n > isize::MAX as usize / 8) {
+        return Err(Error::too_large(format!("tensor \"{name}\" of shape {dims:?} has too many elements")));
     }
+    let count = shape.iter().product();
+    Ok((shape, count))
 }
 
 /// The tensor of `proto`, or `None` if the IR does not hold its element type.

@@ -3,7 +3,7 @@
 use super::{Draft, Outcome};
 use crate::onnx::read::Reader;
 use crate::op::Attribute;
-use crate::{Error, Result, Tensor};
+use crate::{Error, Result, Tensor, ValueId};
 
 /// Sets a string attribute.
 fn set(draft: &mut Draft, name: &str, text: &str) {
@@ -35,20 +35,14 @@ impl Reader<'_> {
             draft.required(1)?
         };
         draft.op_type = "Resize".to_string();
-        draft.inputs.truncate(1);
-        draft.set_input(2, Some(scales));
-        old_grid(&mut draft);
-        Ok(Outcome::Emit(draft))
+        self.old_resize(draft, scales)
     }
 
     /// `Resize` 10 (scales only), 11 (empty tensors for "not given") and 13.
     pub(super) fn resize(&mut self, mut draft: Draft) -> Result<Outcome> {
         if draft.version < 11 {
             let scales = draft.required(1)?;
-            draft.inputs.truncate(1);
-            draft.set_input(2, Some(scales));
-            old_grid(&mut draft);
-            return Ok(Outcome::Emit(draft));
+            return self.old_resize(draft, scales);
         }
         for i in [1, 2, 3] {
             if self.operand_constant(&draft, i).is_some_and(|t| t.is_empty()) {
@@ -72,6 +66,18 @@ impl Reader<'_> {
         Ok(Outcome::Emit(draft))
     }
 
+    /// `Upsample` and `Resize` 10: `x = y / s`, rounded down in nearest mode.
+    fn old_resize(&mut self, mut draft: Draft, scales: ValueId) -> Result<Outcome> {
+        if self.constant(scales).is_some_and(|t| t.is_empty()) {
+            return Err(Error::malformed("the scales of Resize are empty"));
+        }
+        set(&mut draft, "coordinate_transformation_mode", "asymmetric");
+        set(&mut draft, "nearest_mode", "floor");
+        draft.inputs.truncate(1);
+        draft.set_input(2, Some(scales));
+        Ok(Outcome::Emit(draft))
+    }
+
     /// Opset 20 renamed the modes and added volumes.
     pub(super) fn grid_sample(&mut self, mut draft: Draft) -> Result<Outcome> {
         if draft.input(0).and_then(|x| self.rank(x)).is_some_and(|rank| rank != 4) {
@@ -87,10 +93,4 @@ impl Reader<'_> {
         }
         Ok(Outcome::Emit(draft))
     }
-}
-
-/// The grid of `Upsample` and of `Resize` 10: `x = y / s`, rounded down in nearest mode.
-fn old_grid(draft: &mut Draft) {
-    set(draft, "coordinate_transformation_mode", "asymmetric");
-    set(draft, "nearest_mode", "floor");
 }
