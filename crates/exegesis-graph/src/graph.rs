@@ -210,12 +210,12 @@ impl Graph {
 
     /// Turns a value into a constant, cutting it from its producer.
     pub fn set_constant(&mut self, id: ValueId, tensor: impl Into<Arc<Tensor>>) {
-        if let Some(node) = self.producers[id.index()].take() {
-            if let Some(node) = &mut self.nodes[node.index()] {
-                for output in &mut node.outputs {
-                    if *output == Some(id) {
-                        *output = None;
-                    }
+        if let Some(node) = self.producers[id.index()].take()
+            && let Some(node) = &mut self.nodes[node.index()]
+        {
+            for output in &mut node.outputs {
+                if *output == Some(id) {
+                    *output = None;
                 }
             }
         }
@@ -543,10 +543,10 @@ impl Graph {
         let mut seen = FxHashSet::default();
         let mut stack = targets.to_vec();
         while let Some(value) = stack.pop() {
-            if seen.insert(value) {
-                if let Some(node) = self.producer_node(value) {
-                    stack.extend(node.inputs.iter().flatten());
-                }
+            if seen.insert(value)
+                && let Some(node) = self.producer_node(value)
+            {
+                stack.extend(node.inputs.iter().flatten());
             }
         }
         seen

@@ -127,32 +127,23 @@ fn bodies_inside_functions() {
 
 #[test]
 fn broken_functions() {
-    let refused = |nodes: &[Message], functions: &[Message], kind, about: &str| {
-        let error = read_bytes(&file(nodes, functions).0, None).expect_err("the file was read");
+    let refused = |call: &Message, functions: &[Message], kind, about: &str| {
+        let error =
+            read_bytes(&file(std::slice::from_ref(call), functions).0, None).expect_err("the file was read");
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(about), "\"{error}\" does not mention \"{about}\"");
     };
     let f = function("F", &["a"], &["b"], &[node("Neg", &["a"], &["b"])], 18);
     let c = call("c", "F", &["x"], &["y"]);
-    refused(&[c.clone()], &[f.clone(), f.clone()], Malformed, "defined twice");
-    refused(&[call("c", "F", &["x", "x"], &["y"])], &[f.clone()], Malformed, "more inputs");
-    refused(&[c.clone().with(5, &float_attribute("depth", 1.0))], &[f], Malformed, "`depth`");
-    refused(&[c.clone()], &[function("F", &["a"], &["b"], &[], 18)], Malformed, "defined by nothing");
-    refused(&[c.clone()], &[function("F", &["a", "a"], &["b"], &[], 18)], Malformed, "twice");
+    refused(&c, &[f.clone(), f.clone()], Malformed, "defined twice");
+    refused(&call("c", "F", &["x", "x"], &["y"]), std::slice::from_ref(&f), Malformed, "more inputs");
+    refused(&c.clone().with(5, &float_attribute("depth", 1.0)), &[f], Malformed, "`depth`");
+    refused(&c, &[function("F", &["a"], &["b"], &[], 18)], Malformed, "defined by nothing");
+    refused(&c, &[function("F", &["a", "a"], &["b"], &[], 18)], Malformed, "twice");
+    refused(&c, &[function("F", &["a"], &["b"], &[node("Neg", &["a"], &["a"])], 18)], Malformed, "twice");
+    refused(&c, &[function("F", &["a"], &["b"], &[node("Neg", &["a"], &["b"])], 5)], Unsupported, "opset 5");
     refused(
-        &[c.clone()],
-        &[function("F", &["a"], &["b"], &[node("Neg", &["a"], &["a"])], 18)],
-        Malformed,
-        "twice",
-    );
-    refused(
-        &[c.clone()],
-        &[function("F", &["a"], &["b"], &[node("Neg", &["a"], &["b"])], 5)],
-        Unsupported,
-        "opset 5",
-    );
-    refused(
-        &[c],
+        &c,
         &[function("F", &["a"], &["b"], &[call("f", "F", &["a"], &["b"])], 18)],
         TooLarge,
         "calls itself",

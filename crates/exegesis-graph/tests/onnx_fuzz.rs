@@ -40,10 +40,10 @@ fn sample() -> Vec<u8> {
 }
 
 fn survive(bytes: &[u8]) {
-    if let Ok(read) = read_bytes(bytes, None) {
-        if let Ok(written) = write_bytes(&read.graph) {
-            read_bytes(&written, None).unwrap_or_else(|e| panic!("a written model is refused: {e}"));
-        }
+    if let Ok(read) = read_bytes(bytes, None)
+        && let Ok(written) = write_bytes(&read.graph)
+    {
+        read_bytes(&written, None).unwrap_or_else(|e| panic!("a written model is refused: {e}"));
     }
 }
 

@@ -87,7 +87,7 @@ fn resampling() {
     let scales = tensor("s", 1, &[4], &floats(&[1.0, 1.0, 2.0, 2.0]));
     let image = &[Some(1), Some(3), Some(4), Some(4)];
     for (name, opset) in [("Upsample", 9), ("Resize", 10)] {
-        let graph = read(node(name, &["x", "s"], &["y"]), image, &[scales.clone()], opset);
+        let graph = read(node(name, &["x", "s"], &["y"]), image, std::slice::from_ref(&scales), opset);
         let Op::Resize(resize) = &last(&graph).op else { panic!("{name}") };
         assert_eq!(resize.coordinate_transformation_mode, CoordinateMode::Asymmetric);
         assert_eq!(resize.nearest_mode, NearestMode::Floor);

@@ -122,10 +122,10 @@ impl ExternalData {
 
     /// Opens `location` unless it is the file read last; its size.
     fn open(&mut self, location: &str, tensor: &str) -> Result<u64> {
-        if let Some((open, _, size)) = &self.open {
-            if open == location {
-                return Ok(*size);
-            }
+        if let Some((open, _, size)) = &self.open
+            && open == location
+        {
+            return Ok(*size);
         }
         let path = Path::new(location);
         let plain = path.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));

@@ -25,9 +25,7 @@ impl Symbols {
             };
             for dim in t.shape.iter().flat_map(|s| &s.dim) {
                 if let Some(DimensionValue::Parameter(text)) = &dim.value {
-                    if !self.0.contains(text) {
-                        self.0.insert(text.clone());
-                    }
+                    self.0.insert(text.clone());
                 }
             }
         }

@@ -54,11 +54,9 @@ pub(super) fn attributes(graph: &Graph, node: &Node) -> Result<Attributes> {
                 attributes.insert("num_outputs".to_string(), Attribute::Int(node.outputs.len() as i64));
             }
         }
+        // The size is told by the weights; 0 is not a size.
         Op::Lstm(_) | Op::Gru(_) | Op::Rnn(_) => {
-            // The size is told by the weights; 0 is not a size.
-            if attributes.get("hidden_size") == Some(&Attribute::Int(0)) {
-                attributes.remove("hidden_size");
-            }
+            attributes.retain(|name, a| name != "hidden_size" || *a != Attribute::Int(0));
         }
         _ => {}
     }

@@ -127,7 +127,7 @@ impl Reader<'_> {
 /// Each element of the vector `per_group` for all channels of its group; `None` for types that are not floats.
 fn repeat(per_group: &Tensor, channels: usize) -> Result<Option<Tensor>> {
     let groups = per_group.len();
-    if groups == 0 || channels % groups != 0 {
+    if groups == 0 || !channels.is_multiple_of(groups) {
         return Err(Error::malformed(format!("{channels} channels do not divide into {groups} groups")));
     }
     if !per_group.dtype().is_float() {

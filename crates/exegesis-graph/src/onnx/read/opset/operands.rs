@@ -82,14 +82,14 @@ impl Reader<'_> {
 
     /// `split` before 13; the number of equal parts, which opset 18 wants to be said.
     pub(super) fn split(&mut self, mut draft: Draft) -> Result<Outcome> {
-        if draft.version < 13 {
-            if let Some(sizes) = draft.take::<Vec<i64>>("split")?.filter(|s| !s.is_empty()) {
-                if sizes.len() < draft.outputs.len() {
-                    return Err(Error::malformed("Split has more outputs than sizes"));
-                }
-                let sizes = self.integers(&draft.name, "split", sizes)?;
-                draft.set_input(1, Some(sizes));
+        if draft.version < 13
+            && let Some(sizes) = draft.take::<Vec<i64>>("split")?.filter(|s| !s.is_empty())
+        {
+            if sizes.len() < draft.outputs.len() {
+                return Err(Error::malformed("Split has more outputs than sizes"));
             }
+            let sizes = self.integers(&draft.name, "split", sizes)?;
+            draft.set_input(1, Some(sizes));
         }
         let declared = draft.attributes.get("num_outputs");
         match (draft.input(1), declared) {
