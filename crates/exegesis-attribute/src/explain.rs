@@ -1,7 +1,9 @@
 //! From a model graph and a request to a graph that also explains.
 
 use exegesis_graph::op::Binary;
-use exegesis_graph::passes::{common_subexpressions, dead_code, expand, loop_invariants, raise, unroll};
+use exegesis_graph::passes::{
+    common_subexpressions, dead_code, expand, loop_invariants, raise, roll, unroll,
+};
 use exegesis_graph::{Builder, Dim, Evaluator, Graph, Op, Role, ValueId};
 use rustc_hash::FxHashSet;
 
@@ -172,8 +174,11 @@ pub fn explain(
     })
 }
 
-/// Unrolls recurrent layers and loops of known length that the explanation passes through; those of open length stay, and
-/// the walk goes through them backwards.
+/// Longest recurrent layer that is unrolled; longer ones become loops, which compile in the same time at every length.
+const MAX_UNROLLED_STEPS: usize = 64;
+
+/// Unrolls recurrent layers and loops of known length that the explanation passes through. Recurrent layers of open or
+/// great length become loops, loops of open length stay, and the walk goes through them backwards.
 fn unroll_carriers(graph: &mut Graph, roots: &[ValueId], output: ValueId) -> Result<()> {
     let carrying = carriers(graph, roots, &[output])?;
     let on_path: Vec<String> = graph
@@ -183,6 +188,11 @@ fn unroll_carriers(graph: &mut Graph, roots: &[ValueId], output: ValueId) -> Res
         .map(|(_, n)| n.name.clone())
         .collect();
     for name in on_path {
+        let layer = graph.find_node(&name).map(|id| graph.node(id)).filter(|n| roll::is_layer(&n.op));
+        if layer.is_some_and(|n| roll::known_steps(graph, n).is_none_or(|steps| steps > MAX_UNROLLED_STEPS)) {
+            roll::roll(graph, &|node| node.name == name)?;
+            continue;
+        }
         let mut trial = graph.clone();
         match unroll::unroll(&mut trial, &|node| node.name == name) {
             Ok(_) => *graph = trial,

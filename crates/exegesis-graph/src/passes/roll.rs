@@ -44,7 +44,14 @@ pub fn roll(graph: &mut Graph, only: &dyn Fn(&Node) -> bool) -> Result<usize> {
     Ok(count)
 }
 
+/// True for the operators that [`roll`] replaces.
+#[must_use]
+pub fn is_layer(op: &Op) -> bool {
+    recurrent::is_layer(op)
+}
+
 /// Number of steps of an `LSTM`, `GRU` or `RNN`, where the graph knows it.
+#[must_use]
 pub fn known_steps(graph: &Graph, node: &Node) -> Option<usize> {
     recurrent::known_steps(graph, node)
 }
@@ -63,7 +70,9 @@ fn roll_one(graph: &mut Graph, id: NodeId) -> Result<()> {
         None => {
             let shape = Shape { start: time_axis, end: Some(time_axis + 1) };
             let length = e.op("length", shape, &[layer.x]);
-            e.squeeze("trips", length, 0)
+            let trips = e.squeeze("trips", length, 0);
+            integers(e.graph, &[length, trips]);
+            trips
         }
     };
     let lengths = layer.lengths.take().map(|l| {
@@ -72,7 +81,9 @@ fn roll_one(graph: &mut Graph, id: NodeId) -> Result<()> {
             DType::I64 => l.value,
             _ => e.op("lengths", Cast { to: DType::I64 }, &[l.value]),
         };
-        e.unsqueeze("lengths_column", wide, 1)
+        let column = e.unsqueeze("lengths_column", wide, 1);
+        integers(e.graph, &[wide, column]);
+        column
     });
     let mut zeros = None;
     let mut initial = vec![];
@@ -128,6 +139,7 @@ fn zero_state(
     let batch = e.op("batch", Shape { start: batch_axis, end: Some(batch_axis + 1) }, &[x]);
     let hidden = e.constant("hidden", Tensor::vector(vec![hidden as i64]));
     let shape = e.op("state_shape", Concat { axis: 0 }, &[batch, hidden]);
+    integers(e.graph, &[batch, shape]);
     let zero = Tensor::from_f64(dtype, vec![1], vec![0.0])?;
     Ok(e.op("zero_state", ConstantOfShape { value: Some(zero.into()) }, &[shape]))
 }
@@ -192,6 +204,7 @@ impl Direction {
         let last = if reverse {
             let one = e.constant("one", Tensor::scalar(1i64));
             let last = e.op("last_trip", Binary::Sub, &[self.trips, one]);
+            integers(e.graph, &[last]);
             Some(body.capture(e.graph, &e.name("last_step"), last))
         } else {
             None
@@ -272,4 +285,11 @@ fn projection_shape(graph: &Graph, layer: &Layer) -> Option<crate::Shape> {
 fn declare(e: &mut Emitter<'_>, value: ValueId, dtype: DType, shape: Option<crate::Shape>) {
     let value = e.graph.value_mut(value);
     (value.dtype, value.shape) = (Some(dtype), shape);
+}
+
+/// States that values are int64: a walk does not follow integers.
+fn integers(graph: &mut Graph, values: &[ValueId]) {
+    for value in values {
+        graph.value_mut(*value).dtype = Some(DType::I64);
+    }
 }
