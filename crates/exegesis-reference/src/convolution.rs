@@ -58,18 +58,24 @@ pub(crate) fn conv(op: &op::Conv, operands: Operands) -> Result<Array> {
     let mut out = Array::filled(x.dtype, shape, 0.0)?;
     let windows = taps(&axes)?;
     let (area, cells): (usize, usize) = (x.shape[2..].iter().product(), w.shape[2..].iter().product());
+    // For every kernel cell, the pairs of input and output position that it connects. Walking cell by cell keeps the
+    // innermost loop long, so that networks for images take seconds.
+    let mut pairs = vec![vec![]; cells];
+    for (o, window) in windows.iter().enumerate() {
+        window.iter().for_each(|tap| pairs[tap.kernel].push((tap.input, o)));
+    }
     let per_group = channels / group;
     for n in 0..batch {
         for (m, b) in bias.iter().enumerate() {
             let first_channel = m / (filters / group) * per_group;
-            for (o, window) in windows.iter().enumerate() {
-                let mut sum = *b;
-                for c in 0..per_group {
-                    let input = &x.data[(n * channels + first_channel + c) * area..][..area];
-                    let kernel = &w.data[(m * per_group + c) * cells..][..cells];
-                    sum += window.iter().map(|t| input[t.input] * kernel[t.kernel]).sum::<f64>();
+            let target = &mut out.data[(n * filters + m) * windows.len()..][..windows.len()];
+            target.fill(*b);
+            for c in 0..per_group {
+                let input = &x.data[(n * channels + first_channel + c) * area..][..area];
+                let kernel = &w.data[(m * per_group + c) * cells..][..cells];
+                for (weight, pairs) in kernel.iter().zip(&pairs) {
+                    pairs.iter().for_each(|(i, o)| target[*o] += weight * input[*i]);
                 }
-                out.data[(n * filters + m) * windows.len() + o] = sum;
             }
         }
     }

@@ -48,6 +48,10 @@ fn case(folder: &Path) -> Option<(Graph, Vec<(String, Array)>)> {
         return None;
     }
     let arrays = tensors(&folder.join("test_data_set_0"), "input")?;
+    // Large arrays take long and damage nothing else.
+    if arrays.iter().any(|(_, array)| array.len() > 4000) {
+        return None;
+    }
     // The declared shapes would refuse most damage before any operator does.
     for id in graph.inputs.clone() {
         graph.value_mut(id).shape = None;
@@ -85,7 +89,7 @@ fn damaged_inputs_do_not_panic() {
 
 /// Damaged versions of an attribute.
 fn damaged_attribute(attribute: &Attribute) -> Vec<Attribute> {
-    const INTS: [i64; 6] = [-1, 0, 2, 103, i64::MAX, i64::MIN];
+    const INTS: [i64; 6] = [-1, 0, 2, 19, i64::MAX, i64::MIN];
     const FLOATS: [f32; 4] = [0.0, -1.0, f32::NAN, f32::MAX];
     match attribute {
         Attribute::Int(_) => INTS.map(Attribute::Int).to_vec(),
