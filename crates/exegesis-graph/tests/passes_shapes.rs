@@ -136,6 +136,8 @@ cases! {
     slice_clamps: Slice {}, [f("5, 6"), Ints(vec![-3, 1]), Ints(vec![100, -1]), Ints(vec![0, 1]), Ints(vec![2, 2])]
         => "float32[2, 2]";
     slice_reverses: Slice {}, [f("n"), Ints(vec![-1]), Ints(vec![i64::MIN]), Ints(vec![0]), Ints(vec![-1])] => "float32[n]";
+    slice_but_the_first: Slice {}, [f("n"), Ints(vec![1]), Ints(vec![i64::MAX])] => "float32[max(0, n - 1)]";
+    slice_first: Slice {}, [f("n"), Ints(vec![0]), Ints(vec![512])] => "float32[min(512, n)]";
     slice_last: Slice {}, [f("s + 2"), Ints(vec![-2]), Ints(vec![i64::MAX])] => "float32[2]";
     gather_inserts: Gather { axis: 1 }, [f("n, 10, 4"), Input(I, "b, s")] => "float32[n, b, s, 4]";
     gather_nd: GatherND { batch_dims: 1 }, [f("b, 5, 6, 7"), Input(I, "b, 3, 2")] => "float32[b, 3, 7]";
@@ -248,6 +250,26 @@ fn shapes_are_followed_through_arithmetic() {
     assert_eq!(g.value(sum).shape, Some(shape("seq + 1")));
 }
 
+/// PyTorch writes pads as `[[left, right], ...]`, reversed, transposed and flattened.
+#[test]
+fn pads_are_followed_through_matrices() {
+    let mut g = Graph::new("g");
+    let x = g.add_input("x", F, shape("n, 3, h, w"));
+    let ints = |g: &mut Graph, v: &[i64]| g.add_constant("c", Tensor::vector(v.to_vec()));
+    let flat = ints(&mut g, &[1, 2, 3, 4, 0, 0, 0, 0]);
+    let pairs = ints(&mut g, &[-1, 2]);
+    let matrix = g.add_op("pairs", Reshape::default(), &[flat, pairs]);
+    let [start, end, axis, step] = [-1, i64::MIN, 0, -1].map(|n| ints(&mut g, &[n]));
+    let reversed = g.add_op("reversed", Slice {}, &[matrix, start, end, axis, step]);
+    let turned = g.add_op("turned", Transpose::default(), &[reversed]);
+    let all = ints(&mut g, &[-1]);
+    let pads = g.add_op("pads", Reshape::default(), &[turned, all]);
+    let y = g.add_op("pad", Pad { mode: PadMode::Constant }, &[x, pads]);
+    g.outputs = vec![y];
+    ShapeInference::new().run(&mut g).unwrap();
+    assert_eq!(g.value(y).shape, Some(shape("n, 3, h + 7, w + 3")));
+}
+
 fn body(build: impl FnOnce(&mut Graph) -> (Vec<ValueId>, Vec<ValueId>)) -> Subgraph {
     let mut graph = Graph::new("body");
     let (outputs, captures) = build(&mut graph);
@@ -267,6 +289,31 @@ fn branches_are_unified() {
     let op = Op::If(Box::new(If { then_branch: branch(1), else_branch: branch(2) }));
     let operands = vec![Input(DType::Bool, ""), f("n, 3, 4"), f("n, 3, 4")];
     assert_eq!(infer(op, operands, 1).as_deref(), Ok("float32[n, unknown_1, unknown_2]"));
+}
+
+/// PyTorch guards a `Squeeze` by the size of the axis that it removes.
+#[test]
+fn a_branch_that_can_not_run_is_not_taken() {
+    let branch = |squeeze: bool| {
+        body(move |g| {
+            let x = g.add_value("x", None, None);
+            let axes = g.add_constant("axes", Tensor::vector(vec![1i64]));
+            let y = if squeeze {
+                g.add_op("squeeze", Squeeze {}, &[x, axes])
+            } else {
+                g.add_op("id", Unary::Neg, &[x])
+            };
+            (vec![y], vec![x])
+        })
+    };
+    let guarded = |squeeze, otherwise| {
+        Op::If(Box::new(If { then_branch: branch(squeeze), else_branch: branch(otherwise) }))
+    };
+    let operands = || vec![Input(DType::Bool, ""), f("n, 3"), f("n, 3")];
+    assert_eq!(infer(guarded(true, false), operands(), 1).as_deref(), Ok("float32[n, 3]"));
+    let (mut g, _) = graph(guarded(true, true), operands(), 1);
+    let error = ShapeInference::new().run(&mut g).unwrap_err();
+    assert_eq!(error.to_string(), "node \"squeeze\": Squeeze: axis 1 of [n, 3] has size 3, not 1");
 }
 
 #[test]

@@ -23,10 +23,16 @@ pub(super) fn infer(inference: &mut ShapeInference, graph: &mut Graph, id: NodeI
             let then_count = op.then_branch.captures.len();
             let captured = inputs.get(1..).unwrap_or_default();
             let (for_then, for_else) = captured.split_at(then_count.min(captured.len()));
-            branch(inference, &mut op.then_branch, for_then).and_then(|a| {
-                let b = branch(inference, &mut op.else_branch, for_else)?;
-                merge(inference, &a, &b)
-            })
+            let a = run(inference, &mut op.then_branch, &[], for_then);
+            let b = run(inference, &mut op.else_branch, &[], for_else);
+            let condition = inputs.first().and_then(Option::as_ref).and_then(Fact::integers);
+            match (condition.and_then(|c| c.first().copied()), a, b) {
+                (Some(0), _, taken) | (Some(_), taken, _) => taken,
+                (None, Ok(a), Ok(b)) => merge(inference, &a, &b),
+                // Exporters guard operations by the sizes that they need: what can't run is the branch not taken.
+                (None, Ok(taken), Err(_)) | (None, Err(_), Ok(taken)) => Ok(taken),
+                (None, Err(error), Err(_)) => Err(error),
+            }
         }
         Op::Loop(op) => repeat(inference, &mut op.body, &inputs),
         Op::Scan(op) => scan(inference, &mut op.body, &op.attributes, &inputs),
@@ -34,14 +40,6 @@ pub(super) fn infer(inference: &mut ShapeInference, graph: &mut Graph, id: NodeI
     };
     graph.node_mut(id).op = op;
     result
-}
-
-fn branch(
-    inference: &mut ShapeInference,
-    body: &mut Subgraph,
-    captured: &[Option<Fact>],
-) -> Result<Vec<Fact>> {
-    run(inference, body, &[], captured)
 }
 
 /// Infers a body; returns the facts of its outputs.

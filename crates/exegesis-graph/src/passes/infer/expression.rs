@@ -93,14 +93,6 @@ impl Expr {
         }
     }
 
-    /// Name of the symbol, if it is nothing but one.
-    pub(crate) fn as_symbol(&self) -> Option<&Arc<str>> {
-        match self.single_atom()? {
-            Atom::Symbol(name) => Some(name),
-            Atom::Call(..) => None,
-        }
-    }
-
     fn single_atom(&self) -> Option<&Atom> {
         match self {
             Self::Sum(terms) => match &**terms {
@@ -407,6 +399,15 @@ impl Expr {
             (Self::Fixed(a), Self::Fixed(b)) => a != b,
             _ => matches!(self.sub(other), Some(Self::Fixed(d)) if d != 0),
         }
+    }
+
+    /// True if `test` holds for a symbol in it.
+    pub(crate) fn any_symbol(&self, test: &dyn Fn(&str) -> bool) -> bool {
+        let Self::Sum(terms) = self else { return false };
+        terms.iter().flat_map(|t| &t.factors).any(|atom| match atom {
+            Atom::Symbol(name) => test(name),
+            Atom::Call(_, args) => args.iter().any(|a| a.any_symbol(test)),
+        })
     }
 
     /// The expression with numbers for some symbols.

@@ -88,27 +88,46 @@ impl Fact {
     }
 }
 
-/// For every element of a tensor of shape `output` (at most [`MAX_VALUES`]), the position in a tensor of shape `input`
+/// For every element of a tensor of shape `output` (at most [`MAX_VALUES`]), its position in a tensor of shape `input`
 /// that is broadcast to it.
 pub(crate) fn broadcast_positions(output: &[usize], input: &[usize]) -> Option<Vec<usize>> {
-    let count = output.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| *n <= MAX_VALUES)?;
     let lead = output.len().checked_sub(input.len())?;
-    let mut strides = vec![0usize; output.len()];
-    let mut stride = 1usize;
-    for (axis, size) in input.iter().enumerate().rev() {
-        if *size != 1 {
-            *strides.get_mut(lead + axis)? = stride;
-        }
-        stride = stride.checked_mul(*size)?;
+    let steps = row_major(input)?;
+    let mut strides = vec![0; lead];
+    strides.extend(input.iter().zip(steps).map(|(size, step)| if *size == 1 { 0 } else { step }));
+    positions(output, 0, &strides)
+}
+
+/// Distance between neighbours along each axis.
+pub(crate) fn row_major(shape: &[usize]) -> Option<Vec<i64>> {
+    let mut strides = vec![1i64; shape.len()];
+    let mut step = 1i64;
+    for (stride, size) in strides.iter_mut().zip(shape).rev() {
+        *stride = step;
+        step = step.checked_mul(i64::try_from(*size).ok()?)?;
     }
-    let mut positions = Vec::with_capacity(count);
-    for element in 0..count {
-        let (mut rest, mut position) = (element, 0);
-        for (size, stride) in output.iter().zip(&strides).rev() {
-            position += rest % size * stride;
+    Some(strides)
+}
+
+/// Positions `offset + sum(index * stride)` of all elements of a tensor of shape `output` (at most [`MAX_VALUES`]).
+pub(crate) fn positions(output: &[usize], offset: i64, strides: &[i64]) -> Option<Vec<usize>> {
+    let count = output.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| *n <= MAX_VALUES)?;
+    let position = |element: usize| {
+        let (mut rest, mut position) = (element, offset);
+        for (size, stride) in output.iter().zip(strides).rev() {
+            let index = i64::try_from(rest % size).ok()?;
+            position = position.checked_add(index.checked_mul(*stride)?)?;
             rest /= size;
         }
-        positions.push(position);
+        usize::try_from(position).ok()
+    };
+    (0..count).map(position).collect()
+}
+
+impl Fact {
+    /// Elements at these positions.
+    pub(crate) fn pick(&self, positions: Option<Vec<usize>>) -> Option<Vec<Option<Expr>>> {
+        let values = self.values.as_ref()?;
+        positions?.into_iter().map(|p| values.get(p).cloned()).collect()
     }
-    Some(positions)
 }

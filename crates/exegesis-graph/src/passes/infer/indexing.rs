@@ -3,7 +3,9 @@
 use super::context::{Context, show};
 use super::expression::Expr;
 use super::fact::Fact;
-use crate::op::{ArgMax, Compress, Gather, GatherND, OneHot, Reduce, ReverseSequence, TopK, Unique};
+use crate::op::{
+    ArgMax, Compress, Gather, GatherND, OneHot, Reduce, ReduceKind, ReverseSequence, TopK, Unique,
+};
 use crate::{DType, Result};
 
 pub(super) fn gather(cx: &mut Context, op: &Gather) -> Result<Fact> {
@@ -186,7 +188,9 @@ fn reduced(shape: &[Expr], axes: &[usize], keepdims: bool) -> Vec<Expr> {
 }
 
 pub(super) fn reduce(cx: &mut Context, op: &Reduce) -> Result<Fact> {
-    cx.expect_type(0, "a number", |t| t.is_float() || t.is_integer())?;
+    let logical = matches!(op.kind, ReduceKind::Max | ReduceKind::Min);
+    let allowed = |t: DType| t.is_float() || t.is_integer() || (logical && t == DType::Bool);
+    cx.expect_type(0, "a number", allowed)?;
     let input = cx.input(0)?;
     let Some(shape) = &input.shape else { return Ok(Fact::new(input.dtype, None)) };
     let axes = if cx.get(1).is_none() { Some(vec![]) } else { cx.integers(1) };
@@ -207,11 +211,11 @@ pub(super) fn reduce(cx: &mut Context, op: &Reduce) -> Result<Fact> {
     let result = Fact::new(input.dtype, Some(reduced(shape, &axes, op.keepdims)));
     // The product of a shape vector is a number of elements.
     let values = match (op.kind, &input.values) {
-        (crate::op::ReduceKind::Prod, Some(values)) if axes.len() == shape.len() => {
+        (ReduceKind::Prod, Some(values)) if axes.len() == shape.len() => {
             let factors: Option<Vec<Expr>> = values.iter().cloned().collect();
             Some(vec![factors.and_then(|f| Expr::product(&f))])
         }
-        (crate::op::ReduceKind::Sum, Some(values)) if axes.len() == shape.len() => {
+        (ReduceKind::Sum, Some(values)) if axes.len() == shape.len() => {
             Some(vec![values.iter().try_fold(Expr::Fixed(0), |sum, v| sum.add(v.as_ref()?))])
         }
         _ => None,

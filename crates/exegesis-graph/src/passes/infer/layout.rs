@@ -2,7 +2,7 @@
 
 use super::context::{Context, show};
 use super::expression::Expr;
-use super::fact::Fact;
+use super::fact::{Fact, broadcast_positions, positions, row_major};
 use crate::op::{Concat, Flatten, Pad, Reshape, Shape, Split, Transpose};
 use crate::{DType, Result};
 
@@ -88,8 +88,13 @@ pub(super) fn transpose(cx: &mut Context, op: &Transpose) -> Result<Fact> {
         return Err(cx.error(format!("{:?} is no permutation of the axes of {}", op.perm, show(shape))));
     }
     let dims = perm.iter().filter_map(|i| shape.get(*i).cloned()).collect();
-    let values = if shape.len() < 2 { input.values.clone() } else { None };
-    Ok(Fact::new(input.dtype, Some(dims)).with_values(values))
+    let result = Fact::new(input.dtype, Some(dims));
+    let values = result.fixed_shape().and_then(|turned| {
+        let strides = row_major(&input.fixed_shape()?)?;
+        let strides: Vec<i64> = perm.iter().filter_map(|i| strides.get(*i).copied()).collect();
+        input.pick(positions(&turned, 0, &strides))
+    });
+    Ok(result.with_values(values))
 }
 
 pub(super) fn squeeze(cx: &mut Context) -> Result<Fact> {
@@ -167,11 +172,9 @@ pub(super) fn expand(cx: &mut Context) -> Result<Fact> {
         .collect();
     let dims = cx.broadcast(Some(shape), Some(&target))?;
     let result = Fact::new(input.dtype, dims);
-    let values = (|| {
-        let values = input.values.as_ref()?;
-        let positions = super::fact::broadcast_positions(&result.fixed_shape()?, &input.fixed_shape()?)?;
-        Some(positions.into_iter().map(|p| values.get(p).cloned().flatten()).collect())
-    })();
+    let places =
+        result.fixed_shape().zip(input.fixed_shape()).and_then(|(to, from)| broadcast_positions(&to, &from));
+    let values = input.pick(places);
     Ok(result.with_values(values))
 }
 
@@ -401,13 +404,12 @@ pub(super) fn slice(cx: &mut Context) -> Result<Fact> {
     if starts.len() != count || ends.len() != count || steps.len() != count {
         return Err(cx.error("starts, ends, axes and steps differ in length"));
     }
-    let positions = cx.axes(&axes, shape.len())?;
     let mut dims = shape.clone();
-    let mut values = input.values.clone().filter(|_| shape.len() == 1);
-    for (i, axis) in positions.iter().enumerate() {
+    let mut cut = Cut::whole(input);
+    for (i, axis) in cx.axes(&axes, shape.len())?.iter().enumerate() {
         let at = |list: &[Option<Expr>]| list.get(i).cloned().flatten();
         let (Some(step), Some(dim)) = (at(&steps).and_then(|s| s.fixed()), dims.get(*axis).cloned()) else {
-            values = None;
+            cut = None;
             let size = cx.fresh();
             if let Some(slot) = dims.get_mut(*axis) {
                 *slot = size;
@@ -419,17 +421,38 @@ pub(super) fn slice(cx: &mut Context) -> Result<Fact> {
         }
         let (start, end) = (at(&starts), at(&ends));
         let size = start.as_ref().zip(end.as_ref()).and_then(|(s, e)| slice_size(&dim, s, e, step));
-        values = values.and_then(|v| {
-            let (s, e) = (start.as_ref()?.fixed()?, end.as_ref()?.fixed()?);
-            let (first, size) = (resolve(s, v.len() as i64, step), fixed_size(s, e, v.len() as i64, step));
-            (0..size).map(|k| v.get(usize::try_from(first + k * step).ok()?).cloned()).collect()
-        });
+        cut = cut.and_then(|c| c.along(*axis, start?.fixed()?, end?.fixed()?, step));
         let size = cx.or_fresh(size);
         if let Some(slot) = dims.get_mut(*axis) {
             *slot = size;
         }
     }
+    let values = cut.and_then(|c| input.pick(positions(&c.shape, c.offset, &c.strides)));
     Ok(Fact::new(input.dtype, Some(dims)).with_values(values))
+}
+
+/// Which elements of a small tensor a slice takes.
+struct Cut {
+    shape: Vec<usize>,
+    offset: i64,
+    strides: Vec<i64>,
+}
+
+impl Cut {
+    fn whole(input: &Fact) -> Option<Self> {
+        input.values.as_ref()?;
+        let shape = input.fixed_shape()?;
+        Some(Self { offset: 0, strides: row_major(&shape)?, shape })
+    }
+
+    fn along(mut self, axis: usize, start: i64, end: i64, step: i64) -> Option<Self> {
+        let (size, stride) = (self.shape.get_mut(axis)?, self.strides.get_mut(axis)?);
+        let length = i64::try_from(*size).ok()?;
+        *size = usize::try_from(fixed_size(start, end, length, step)).ok()?;
+        self.offset = self.offset.checked_add(resolve(start, length, step).checked_mul(*stride)?)?;
+        *stride = stride.checked_mul(step)?;
+        Some(self)
+    }
 }
 
 /// Clamped first position, or one past the last, of a slice with fixed numbers.
@@ -460,7 +483,7 @@ fn slice_size(dim: &Expr, start: &Expr, end: &Expr, step: i64) -> Option<Expr> {
     let bound = |e: &Expr| -> Option<Expr> {
         match e.fixed() {
             _ if far(e) => Some(dim.clone()),
-            _ if before(e) => Some(zero.clone()),
+            _ if before(e) || *e == zero => Some(zero.clone()),
             Some(n) if n < 0 => dim.add(e)?.larger(&zero),
             // The sign of a computed bound decides its meaning; only a certain one is followed.
             None if !e.is_nonnegative() => {
@@ -470,10 +493,11 @@ fn slice_size(dim: &Expr, start: &Expr, end: &Expr, step: i64) -> Option<Expr> {
             _ => e.smaller(dim),
         }
     };
-    // The last few elements: as many as asked for, or all.
-    let last = start.fixed().filter(|n| *n < 0 && far(end)).and_then(i64::checked_neg);
-    let span = match last {
-        Some(count) => Expr::Fixed(count).smaller(dim)?,
+    let span = match start.fixed().filter(|_| far(end)) {
+        // The last few elements: as many as asked for, or all.
+        Some(n) if n < 0 => Expr::Fixed(n.checked_neg()?).smaller(dim)?,
+        Some(0) => dim.clone(),
+        Some(n) => dim.sub(&Expr::Fixed(n))?.larger(&zero)?,
         None => bound(end)?.sub(&bound(start)?)?.larger(&zero)?,
     };
     span.ceil_div(&Expr::Fixed(step))

@@ -34,12 +34,12 @@ impl Symbols {
         self.last
     }
 
-    /// True if the expression is nothing but a symbol made after `mark`.
+    /// True if the expression holds a symbol made after `mark`.
     pub(crate) fn is_newer(&self, expr: &Expr, mark: u64) -> bool {
-        expr.as_symbol()
-            .and_then(|name| name.strip_prefix(PREFIX))
-            .and_then(|number| number.parse::<u64>().ok())
-            .is_some_and(|number| number > mark)
+        expr.any_symbol(&|name| {
+            let number = name.strip_prefix(PREFIX).and_then(|number| number.parse::<u64>().ok());
+            number.is_some_and(|number| number > mark)
+        })
     }
 
     /// Keeps fresh symbols apart from those that the graph already holds.
