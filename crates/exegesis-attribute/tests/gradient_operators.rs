@@ -1,222 +1,110 @@
 //! Every gradient rule against central differences of the operator in f64, with fixed and with symbolic axes.
 //!
-//! | family (file in `gradient/`) | operators | varied |
-//! |---|---|---|
-//! | `activations` | all of `Unary`; Elu, Celu, Selu, LeakyRelu, ThresholdedRelu, Shrink, HardSigmoid, Swish, Gelu (both), OneMinusSigmoid, Clip, PRelu, Cast, Hardmax | slopes, bounds, kinks |
-//! | `arithmetic` | Add, Sub, Mul, Div, Pow, Mod; Sum, Mean, Max, Min | broadcasting, ranks, which operands vary, ties |
-//! | `contractions` | MatMul, Gemm, Linear, Einsum | ranks 1 to 4, broadcasting, transposes, constant or varying operands on either side |
-//! | `convolutions` | Conv, ConvTranspose | ranks 1 to 3, stride, dilation, groups, padding, automatic padding, output padding and shape |
-//! | `pools` | AveragePool, MaxPool, GlobalAveragePool, GlobalMaxPool | ranks, overlap, padding, ceiling, dilation, ties |
-//! | `reductions` | all of `ReduceKind`, CumSum | axes, keepdims, ties, zeros |
-//! | `normalization` | Softmax, LogSoftmax, batch, layer, RMS, instance, group and Lp normalisation | axes, bias, groups |
-//! | `movement` | Reshape to Where, see the file | axes, steps, indices, symbolic sizes |
-//! | `resize` | Resize | modes, coordinates, sizes and scales |
-//!
-//! `coverage` fails for an operator of the vocabulary that is in no family and not in [`WITHOUT_RULE`].
-//! What these tests would catch: a wrong formula, a signal of the wrong shape or at the wrong operand, a shape that is
-//! declared wrongly, a rule that only works when every axis is known.
+//! The operators and what is varied are listed in `operators/mod.rs`; `coverage` fails for an operator of the vocabulary
+//! that is in no family and not in [`WITHOUT_RULE`]. What these tests would catch: a wrong formula, a signal of the wrong
+//! shape or at the wrong operand, a shape that is declared wrongly, a rule that only works when every axis is known.
 
 mod common;
-mod gradient;
+mod operators;
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use common::{Batch, Net};
+use common::{Batch, Net, assert_close, gradients};
 use exegesis_attribute::{Error, Gradient};
-use exegesis_graph::Op;
-use exegesis_graph::op::{Attributes, Binary, ReduceKind, Unary, Variadic};
-use gradient::{Case, check};
-
-const FAMILIES: [(&str, fn() -> Vec<Case>); 9] = [
-    ("activations", gradient::activations::cases),
-    ("arithmetic", gradient::arithmetic::cases),
-    ("contractions", gradient::contractions::cases),
-    ("convolutions", gradient::convolutions::cases),
-    ("pools", gradient::pools::cases),
-    ("reductions", gradient::reductions::cases),
-    ("normalization", gradient::normalization::cases),
-    ("movement", gradient::movement::cases),
-    ("resize", gradient::resize::cases),
-];
+use exegesis_graph::op::{Attributes, Binary, Reduce, ReduceKind, Unary, Variadic};
+use exegesis_graph::{Op, ValueId};
+use operators::Case;
 
 /// Operators without a gradient rule, and why that is right or what happens instead.
-const WITHOUT_RULE: [(&str, &str); 47] = [
-    // They give truth values, indices or sizes: nothing real flows through.
-    ("And", "truth value"),
-    ("Or", "truth value"),
-    ("Xor", "truth value"),
-    ("Not", "truth value"),
-    ("Equal", "truth value"),
-    ("Greater", "truth value"),
-    ("GreaterOrEqual", "truth value"),
-    ("Less", "truth value"),
-    ("LessOrEqual", "truth value"),
-    ("IsNaN", "truth value"),
-    ("IsInf", "truth value"),
-    ("BitwiseAnd", "integers"),
-    ("BitwiseOr", "integers"),
-    ("BitwiseXor", "integers"),
-    ("BitwiseNot", "integers"),
-    ("BitShift", "integers"),
-    ("ArgMax", "indices"),
-    ("ArgMin", "indices"),
-    ("NonZero", "indices"),
-    ("NonMaxSuppression", "indices"),
-    ("Shape", "sizes"),
-    ("Size", "sizes"),
-    ("QuantizeLinear", "integers"),
-    // They do not depend on real operands.
-    ("ConstantOfShape", "depends on a shape only"),
-    ("EyeLike", "depends on a shape only"),
-    ("Range", "built from scalars"),
-    ("DequantizeLinear", "its operand holds integers, which carry nothing"),
-    // Replaced before the walk.
-    ("LSTM", "unrolled before the walk"),
-    ("GRU", "unrolled before the walk"),
-    ("RNN", "unrolled before the walk"),
-    ("Scan", "unrolled before the walk"),
-    ("Loop", "walked by its own rule, tested on networks"),
-    ("If", "resolved before the walk"),
-    ("Attention", "expanded before the walk"),
-    ("RotaryEmbedding", "expanded before the walk"),
-    // Refused by name.
-    ("LpPool", "no rule yet"),
-    ("GlobalLpPool", "no rule yet"),
-    ("LRN", "no rule yet"),
-    ("MeanVarianceNormalization", "no rule yet"),
-    ("GridSample", "no rule yet"),
-    ("RoiAlign", "no rule yet"),
-    ("Compress", "its size depends on data"),
-    ("OneHot", "its values are constants in every known export"),
-    ("Unique", "its size depends on data"),
-    ("Opaque", "unknown operator"),
-    // Has a rule for the identity of types.
-    ("CastLike", "as Cast"),
-    ("Identity", "in Unary"),
+const WITHOUT_RULE: [(&str, &str); 17] = [
+    ("truth value", "And Or Xor Not Equal Greater GreaterOrEqual Less LessOrEqual IsNaN IsInf"),
+    ("integers", "BitwiseAnd BitwiseOr BitwiseXor BitwiseNot BitShift QuantizeLinear"),
+    ("indices", "ArgMax ArgMin NonZero NonMaxSuppression"),
+    ("sizes", "Shape Size"),
+    ("depends on a shape only", "ConstantOfShape EyeLike"),
+    ("built from scalars", "Range"),
+    ("its operand holds integers, which carry nothing", "DequantizeLinear"),
+    ("unrolled before the walk", "LSTM GRU RNN Scan"),
+    ("walked by its own rule, tested on networks", "Loop"),
+    ("resolved before the walk", "If"),
+    ("expanded before the walk", "Attention RotaryEmbedding"),
+    ("no rule yet", "LpPool GlobalLpPool LRN MeanVarianceNormalization GridSample RoiAlign"),
+    ("its size depends on data", "Compress Unique"),
+    ("its values are constants in every known export", "OneHot"),
+    ("unknown operator", "Opaque"),
+    ("as Cast", "CastLike"),
+    ("in Unary", "Identity"),
 ];
 
-macro_rules! families {
-    ($($name:ident $index:literal)*) => { $(
-        #[test]
-        fn $name() {
-            check(FAMILIES[$index].1());
+/// Operators of the vocabulary whose names are not in an enumeration.
+const NAMED: &str = "\
+    MatMul Gemm Einsum Conv ConvTranspose MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool \
+    GlobalLpPool Celu Clip Elu Gelu HardSigmoid IsInf LeakyRelu Selu Shrink Swish ThresholdedRelu Softmax \
+    LogSoftmax Hardmax BatchNormalization GroupNormalization InstanceNormalization LayerNormalization \
+    RMSNormalization LpNormalization LRN MeanVarianceNormalization Cast CastLike Mod BitShift Where ArgMax \
+    ArgMin CumSum TopK NonZero Unique NonMaxSuppression Concat Compress ConstantOfShape DepthToSpace Expand \
+    EyeLike Flatten Gather GatherElements GatherND GridSample OneHot Pad Range Reshape Resize \
+    ReverseSequence RoiAlign ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Squeeze Tile \
+    Transpose Trilu Unsqueeze LSTM GRU RNN DequantizeLinear QuantizeLinear Linear OneMinusSigmoid Attention \
+    RotaryEmbedding";
+
+for_each_family!(check);
+
+/// Compares every case with central differences; all failures are reported together.
+fn check(cases: Vec<Case>) {
+    let mut failures = vec![];
+    for case in cases {
+        for batch in [Batch::Fixed, Batch::Symbolic] {
+            for seed in 0..case.rounds {
+                let compare = || {
+                    let mut net = Net::new(seed, batch);
+                    let outputs = (case.build)(&mut net);
+                    let found = gradients(&net, &outputs).map_err(|e| e.to_string())?;
+                    for (got, want) in found.analytic.iter().zip(&found.numeric) {
+                        if got.shape != want.shape {
+                            return Err(format!("shape {:?}, not {:?}", got.shape, want.shape));
+                        }
+                        assert_close("gradient", &got.data, &want.data, 1e-5, 1e-7);
+                    }
+                    Ok(())
+                };
+                let error = match catch_unwind(AssertUnwindSafe(compare)) {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(message)) => message,
+                    Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_default(),
+                };
+                failures.push(format!("{} ({batch:?}, seed {seed}): {error}", case.name));
+                break;
+            }
         }
-    )* };
+    }
+    assert!(failures.is_empty(), "{} cases fail:\n{}", failures.len(), failures.join("\n"));
 }
-families! {
-    activations 0 arithmetic 1 contractions 2 convolutions 3 pools 4 reductions 5 normalization 6 movement 7 resize 8
-}
-
-/// Names of the operators of the vocabulary whose names are not in an enumeration.
-const NAMED: &[&str] = &[
-    "MatMul",
-    "Gemm",
-    "Einsum",
-    "Conv",
-    "ConvTranspose",
-    "MaxPool",
-    "AveragePool",
-    "LpPool",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "GlobalLpPool",
-    "Celu",
-    "Clip",
-    "Elu",
-    "Gelu",
-    "HardSigmoid",
-    "IsInf",
-    "LeakyRelu",
-    "Selu",
-    "Shrink",
-    "Swish",
-    "ThresholdedRelu",
-    "Softmax",
-    "LogSoftmax",
-    "Hardmax",
-    "BatchNormalization",
-    "GroupNormalization",
-    "InstanceNormalization",
-    "LayerNormalization",
-    "RMSNormalization",
-    "LpNormalization",
-    "LRN",
-    "MeanVarianceNormalization",
-    "Cast",
-    "CastLike",
-    "Mod",
-    "BitShift",
-    "Where",
-    "ArgMax",
-    "ArgMin",
-    "CumSum",
-    "TopK",
-    "NonZero",
-    "Unique",
-    "NonMaxSuppression",
-    "Concat",
-    "Compress",
-    "ConstantOfShape",
-    "DepthToSpace",
-    "Expand",
-    "EyeLike",
-    "Flatten",
-    "Gather",
-    "GatherElements",
-    "GatherND",
-    "GridSample",
-    "OneHot",
-    "Pad",
-    "Range",
-    "Reshape",
-    "Resize",
-    "ReverseSequence",
-    "RoiAlign",
-    "ScatterElements",
-    "ScatterND",
-    "Shape",
-    "Size",
-    "Slice",
-    "SpaceToDepth",
-    "Split",
-    "Squeeze",
-    "Tile",
-    "Transpose",
-    "Trilu",
-    "Unsqueeze",
-    "LSTM",
-    "GRU",
-    "RNN",
-    "DequantizeLinear",
-    "QuantizeLinear",
-    "Linear",
-    "OneMinusSigmoid",
-    "Attention",
-    "RotaryEmbedding",
-];
 
 #[test]
 fn coverage() {
     let mut tested = BTreeSet::new();
-    for (_, cases) in FAMILIES {
+    for (_, cases) in operators::FAMILIES {
         for case in cases() {
             let mut net = Net::new(0, Batch::Fixed);
             (case.build)(&mut net);
             tested.extend(net.graph.nodes().map(|(_, node)| node.op.name().to_string()));
         }
     }
-    let without: BTreeSet<&str> = WITHOUT_RULE.iter().map(|(name, _)| *name).collect();
+    let without: BTreeSet<&str> =
+        WITHOUT_RULE.iter().flat_map(|(_, names)| names.split_whitespace()).collect();
     let enumerated = Unary::ALL.iter().map(|k| k.as_str()).chain(Binary::ALL.iter().map(|k| k.as_str()));
     let enumerated = enumerated.chain(Variadic::ALL.iter().map(|k| k.as_str()));
     let enumerated = enumerated.chain(ReduceKind::ALL.iter().map(|k| k.as_str()));
-    for name in NAMED {
+    for name in NAMED.split_whitespace() {
         assert!(
             matches!(Op::from_attributes(name, &mut Attributes::new()), Ok(Some(_))),
             "{name} is unknown"
         );
     }
     let missing: Vec<&str> = enumerated
-        .chain(NAMED.iter().copied())
+        .chain(NAMED.split_whitespace())
         .filter(|name| !tested.contains(*name) && !without.contains(name))
         .collect();
     assert!(missing.is_empty(), "neither tested nor listed as without rule: {missing:?}");
@@ -225,7 +113,7 @@ fn coverage() {
 /// Forms that are refused must be refused by name: a signal that silently stops would be a wrong gradient.
 #[test]
 fn refusals_name_the_operator() {
-    for case in gradient::refused::cases() {
+    for case in operators::refused::cases() {
         for batch in [Batch::Fixed, Batch::Symbolic] {
             let mut net = Net::new(1, batch);
             let outputs = (case.build)(&mut net);
@@ -243,7 +131,7 @@ fn refusals_name_the_operator() {
 /// Conventions where no derivative exists: `Relu'(0) = 0`; all tied extremes share equally.
 #[test]
 fn kinks_and_ties() {
-    for (name, data, build, want) in gradient::conventions() {
+    for (name, data, build, want) in conventions() {
         for batch in [Batch::Fixed, Batch::Symbolic] {
             let mut net = Net::new(0, batch);
             let x = net.input(&[0, data.len() / common::BATCH], data.clone());
@@ -254,4 +142,70 @@ fn kinks_and_ties() {
             common::assert_close(name, &walked.signals[0].data, &want, 1e-12, 1e-12);
         }
     }
+}
+
+type Convention = (&'static str, Vec<f64>, fn(&mut Net, ValueId) -> ValueId, Vec<f64>);
+
+/// Points without a derivative: input `[2, n]`, graph, gradient of the sum of the output.
+fn conventions() -> Vec<Convention> {
+    fn reduce(kind: ReduceKind, net: &mut Net, x: ValueId) -> ValueId {
+        let axes = net.ints(&[1]);
+        net.op(Reduce { kind, keepdims: false, noop_with_empty_axes: false }, &[x, axes])
+    }
+    fn pooled(net: &mut Net, x: ValueId) -> ValueId {
+        let axes = net.ints(&[1]);
+        let x = net.op(exegesis_graph::op::Unsqueeze {}, &[x, axes]);
+        net.op(
+            exegesis_graph::op::MaxPool { kernel_shape: vec![3], strides: vec![1], ..Default::default() },
+            &[x],
+        )
+    }
+    vec![
+        (
+            "Relu at 0",
+            vec![0.0, 1.0, -1.0, 0.0],
+            |net, x| net.op(Unary::Relu, &[x]),
+            vec![0.0, 1.0, 0.0, 0.0],
+        ),
+        ("Abs at 0", vec![0.0, 1.0, -1.0, 0.0], |net, x| net.op(Unary::Abs, &[x]), vec![0.0, 1.0, -1.0, 0.0]),
+        (
+            "ReduceMax with three winners",
+            vec![5.0, 5.0, 1.0, 5.0, 0.0, 2.0, 2.0, 1.0],
+            |net, x| reduce(ReduceKind::Max, net, x),
+            vec![1.0 / 3.0, 1.0 / 3.0, 0.0, 1.0 / 3.0, 0.0, 0.5, 0.5, 0.0],
+        ),
+        (
+            "ReduceMin, all tied",
+            vec![2.0, 2.0, 2.0, -1.0, 0.0, -1.0],
+            |net, x| reduce(ReduceKind::Min, net, x),
+            vec![1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0, 0.5, 0.0, 0.5],
+        ),
+        (
+            "MaxPool over a plateau",
+            vec![1.0, 1.0, 1.0, 1.0, 0.0, 3.0, 0.0, 3.0],
+            pooled,
+            vec![1.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0, 1.0 / 3.0, 0.0, 1.5, 0.0, 0.5],
+        ),
+        (
+            "Max against a tied constant",
+            vec![1.0, 0.0, 2.0, 1.0],
+            |net, x| {
+                let one = net.constant(&[1], vec![1.0]);
+                net.op(Variadic::Max, &[x, one])
+            },
+            vec![0.5, 0.0, 1.0, 0.5],
+        ),
+        (
+            "Norm of a zero row",
+            vec![0.0, 0.0, 3.0, 4.0],
+            |net, x| reduce(ReduceKind::L2, net, x),
+            vec![0.0, 0.0, 0.6, 0.8],
+        ),
+        (
+            "Product with one zero, and with two",
+            vec![2.0, 0.0, 3.0, 0.0, 5.0, 0.0],
+            |net, x| reduce(ReduceKind::Prod, net, x),
+            vec![0.0, 6.0, 0.0, 0.0, 0.0, 0.0],
+        ),
+    ]
 }

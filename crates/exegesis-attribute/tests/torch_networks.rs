@@ -1,0 +1,272 @@
+//! Whole networks: gradients against those that PyTorch and TensorFlow recorded, and DLBacktrace's balance.
+//!
+//! Files are read, prepared and explained as the command does it; the reference evaluator runs the result in f64. What
+//! this would catch: a pass that loses a part of the network, a seed at the wrong unit, a rule that fails on the way an
+//! exporter writes a layer.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use common::{assert_close, npz};
+use exegesis_attribute::{
+    BatchAxis, Gradient, LEDGER_COLUMNS, Ledger, Method, OnMissingRule, Request, Score, Target, explain,
+    propagate,
+};
+use exegesis_graph::{Builder, DType, Graph, onnx, passes};
+use exegesis_reference::{Array, Reference, run};
+
+/// Every network with its files.
+const FILES: &[(&str, &[&str])] = &[
+    ("torch/residual_cnn", &["legacy", "dynamo"]),
+    ("torch/conv1d", &["legacy", "dynamo"]),
+    ("torch/conv3d", &["legacy", "dynamo"]),
+    ("torch/recurrent", &["legacy", "dynamo"]),
+    ("torch/recurrent_lengths", &["legacy"]),
+    ("torch/bert", &["legacy", "dynamo", "legacy-opset14"]),
+    ("torch/hf_bert", &["legacy", "dynamo"]),
+    ("torch/hf_distilbert", &["legacy", "dynamo"]),
+    ("torch/llama", &["legacy", "dynamo"]),
+    ("torch/vit", &["legacy", "dynamo", "legacy-opset14"]),
+    ("torch/mlp", &["legacy", "dynamo"]),
+    ("torch/mlp_binary", &["legacy", "dynamo"]),
+    ("torch/invariance", &["gemm", "matmul", "conv", "einsum", "mulsum"]),
+    ("keras/keras_cnn", &["model"]),
+    ("keras/keras_lstm", &["model"]),
+    ("keras/keras_gru", &["model"]),
+];
+
+fn folder(network: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(network)
+}
+
+struct Recorded(BTreeMap<String, Array>);
+
+impl Recorded {
+    fn of(network: &str) -> Self {
+        Self(npz::read(&folder(network).join("case.npz")))
+    }
+
+    /// Arrays under `prefix/`, by the rest of their name.
+    fn under(&self, prefix: &str) -> Vec<(&str, &Array)> {
+        let start = format!("{prefix}/");
+        self.0.iter().filter_map(|(key, array)| Some((key.strip_prefix(&start)?, array))).collect()
+    }
+
+    fn inputs(&self) -> Vec<(&str, Array)> {
+        self.under("input").into_iter().map(|(name, array)| (name, array.clone())).collect()
+    }
+}
+
+/// Which axes of the inputs are numbers.
+#[derive(Clone, Copy, Debug)]
+enum Axes {
+    /// As exported: batch, tokens and steps are symbols.
+    Symbolic,
+    /// All those of the recorded arrays.
+    Fixed,
+}
+
+fn prepared(network: &str, file: &str, axes: Axes) -> Graph {
+    let path = folder(network).join(format!("{file}.onnx"));
+    let mut graph = onnx::read_file(&path).unwrap().graph;
+    if let Axes::Fixed = axes {
+        let recorded = Recorded::of(network);
+        let inputs = recorded.inputs();
+        let shapes: Vec<(&str, &[usize])> = inputs.iter().map(|(n, a)| (*n, a.shape.as_slice())).collect();
+        passes::specialise::specialise(&mut graph, &shapes).unwrap();
+    }
+    passes::prepare(&mut graph, &Reference, &mut |_, _| ()).unwrap();
+    graph
+}
+
+/// Explains the target of every row and runs the result.
+fn attributions(network: &str, file: &str, axes: Axes, request: &Request) -> Result<Outputs, String> {
+    let recorded = Recorded::of(network);
+    let mut request = request.clone();
+    request.target = Target::Input;
+    let explained = explain(prepared(network, file, axes), &request, &Reference, &mut |_, _| ())
+        .map_err(|e| e.to_string())?;
+    let mut feeds = recorded.inputs();
+    feeds.push(("target", recorded.0["target"].clone()));
+    let values = run(&explained.graph, &feeds).map_err(|e| e.to_string())?;
+    let attributions =
+        explained.attributions.iter().map(|a| (a.input.clone(), values[&a.output].clone())).collect();
+    let ledger = explained.ledger.map(|layout| {
+        let nodes = layout.nodes.iter().map(|n| format!("{} ({})", n.name, n.op)).collect();
+        (nodes, values[&layout.output].clone())
+    });
+    Ok(Outputs { attributions, ledger })
+}
+
+struct Outputs {
+    attributions: Vec<(String, Array)>,
+    ledger: Option<(Vec<String>, Array)>,
+}
+
+fn all_files() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FILES.iter().flat_map(|(network, files)| files.iter().map(move |file| (*network, *file)))
+}
+
+/// Runs `check` on every file and reports all failures together.
+fn for_all_files(check: impl Fn(&str, &str, Axes) -> Result<(), String>) {
+    let mut failures = vec![];
+    for (network, file) in all_files() {
+        for axes in [Axes::Symbolic, Axes::Fixed] {
+            if let Err(error) = check(network, file, axes) {
+                failures.push(format!("{network}/{file} ({axes:?}): {error}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} fail:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn compare(what: &str, got: &[(String, Array)], want: &[(&str, &Array)]) -> Result<(), String> {
+    if want.is_empty() {
+        return Err(format!("no {what} is recorded"));
+    }
+    for (name, want) in want {
+        let found = got.iter().find(|(input, _)| input == name);
+        let (_, got) = found.ok_or_else(|| format!("no {what} of {name}"))?;
+        if got.shape != want.shape {
+            return Err(format!("{what} of {name}: shape {:?}, not {:?}", got.shape, want.shape));
+        }
+        let bound = 1e-4 * common::largest(&want.data);
+        let worst = got.data.iter().zip(&want.data).map(|(g, w)| (g - w).abs()).fold(0.0, f64::max);
+        let all_finite = got.data.iter().all(|g| g.is_finite());
+        if !all_finite || worst > bound {
+            return Err(format!(
+                "{what} of {name}: differs by {worst:e} (allowed {bound:e}), finite: {all_finite}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn gradients_are_those_of_the_frameworks() {
+    for_all_files(|network, file, axes| {
+        let recorded = Recorded::of(network);
+        let request = Request { per_dim: true, ..Request::new(Method::Gradient) };
+        let got = attributions(network, file, axes, &request)?;
+        compare("gradient", &got.attributions, &recorded.under("gradient"))
+    });
+}
+
+#[test]
+fn gradients_of_probabilities() {
+    for_all_files(|network, file, axes| {
+        let recorded = Recorded::of(network);
+        let want = recorded.under("probability-gradient");
+        if want.is_empty() {
+            return Ok(());
+        }
+        let request = Request { score: Score::Probability, ..Request::new(Method::Gradient) };
+        let got = attributions(network, file, axes, &request)?;
+        compare("gradient of the probability", &got.attributions, &want)
+    });
+}
+
+#[test]
+fn input_times_gradient_per_token() {
+    for_all_files(|network, file, axes| {
+        let recorded = Recorded::of(network);
+        let want = recorded.under("input-x-gradient");
+        if want.is_empty() {
+            return Ok(());
+        }
+        let got = attributions(network, file, axes, &Request::new(Method::InputXGradient))?;
+        compare("input x gradient", &got.attributions, &want)
+    });
+}
+
+/// `unet` is seeded with a tensor of the output's shape.
+#[test]
+fn gradients_of_a_given_seed() {
+    let files = ["legacy", "dynamo"];
+    for (file, axes) in files.into_iter().flat_map(|f| [(f, Axes::Symbolic), (f, Axes::Fixed)]) {
+        let recorded = Recorded::of("torch/unet");
+        let mut graph = prepared("torch/unet", file, axes);
+        let (output, input) = (graph.outputs[0], graph.inputs[0]);
+        let mut b = Builder::new(&mut graph, "gradient").unwrap();
+        let shape = b.shape(output).unwrap().clone();
+        let seed = b.graph_mut().add_input("seed", DType::F32, shape);
+        let batch = BatchAxis::of(&b, input).unwrap();
+        let mut ledger = Ledger::new(false);
+        let walked = propagate(
+            &mut b,
+            &Gradient,
+            &[(output, seed)],
+            &[input],
+            &batch,
+            &mut ledger,
+            OnMissingRule::Error,
+        )
+        .unwrap();
+        let signal = walked.signals[&input];
+        graph.outputs = vec![signal];
+        let mut feeds = recorded.inputs();
+        feeds.push(("seed", recorded.under("seed")[0].1.clone()));
+        let values = run(&graph, &feeds).unwrap();
+        let got = &values[&graph.value(signal).name];
+        let want = recorded.under("gradient")[0].1;
+        assert_eq!(got.shape, want.shape);
+        assert_close(file, &got.data, &want.data, 1e-4, 0.0);
+    }
+}
+
+/// Relevance 1 per row is found again at the inputs and in the ledger, and nothing is negative.
+#[test]
+fn relevance_is_accounted_for() {
+    for_all_files(|network, file, axes| {
+        let Outputs { attributions, ledger } =
+            attributions(network, file, axes, &Request::new(Method::dlbacktrace()))?;
+        let (nodes, table) = ledger.ok_or("no ledger")?;
+        let (rows, width) = (table.shape[0], LEDGER_COLUMNS.len());
+        for (name, array) in &attributions {
+            if array.shape[0] != rows {
+                return Err(format!("{name} has {:?}, the ledger {rows} rows", array.shape));
+            }
+            if let Some(bad) = array.data.iter().find(|r| !r.is_finite() || **r < -1e-12) {
+                return Err(format!("relevance {bad} at {name}"));
+            }
+        }
+        for row in 0..rows {
+            let at = |node: usize, column: usize| table.data[(row * nodes.len() + node) * width + column];
+            for (n, name) in nodes.iter().enumerate() {
+                let (arrived, residual) = (at(n, 0), at(n, width - 1));
+                if !residual.is_finite() || residual.abs() > 1e-4 * arrived.abs() {
+                    return Err(format!("{name}: residual {residual:e} of {arrived:e}"));
+                }
+            }
+            let absorbed: f64 = (0..nodes.len())
+                .flat_map(|n| (2..width - 1).map(move |c| (n, c)))
+                .map(|(n, c)| at(n, c))
+                .sum();
+            let reached: f64 = attributions
+                .iter()
+                .map(|(_, a)| a.data.chunks(a.len() / rows).nth(row).unwrap().iter().sum::<f64>())
+                .sum();
+            if (absorbed + reached - 1.0).abs() > 1e-4 {
+                return Err(format!("row {row}: {reached} reached the inputs and {absorbed} was absorbed"));
+            }
+        }
+        Ok(())
+    });
+}
+
+/// One function written in five ways has one gradient and one relevance.
+#[test]
+fn spelling_does_not_matter() {
+    let files = FILES.iter().find(|(network, _)| *network == "torch/invariance").unwrap().1;
+    for method in [Method::Gradient, Method::dlbacktrace()] {
+        let request = Request::new(method);
+        let first = attributions("torch/invariance", files[0], Axes::Symbolic, &request).unwrap();
+        for file in &files[1..] {
+            let other = attributions("torch/invariance", file, Axes::Symbolic, &request).unwrap();
+            let (got, want) = (&other.attributions[0].1.data, &first.attributions[0].1.data);
+            assert_close(&format!("{} {file}", request.method.name()), got, want, 1e-6, 0.0);
+        }
+    }
+}
