@@ -16,6 +16,7 @@ mod layout;
 mod linear;
 mod recurrent;
 mod rules;
+mod slice;
 mod symbols;
 mod windows;
 

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::fact::Fact;
 use super::windows::Window;
-use super::{elementwise, generate, indexing, layout, linear, recurrent, windows};
+use super::{elementwise, generate, indexing, layout, linear, recurrent, slice, windows};
 use crate::op::AutoPad;
 use crate::{DType, Op, Result};
 
@@ -135,7 +135,7 @@ pub(super) fn infer(cx: &mut Context) -> Result<Vec<Fact>> {
         Op::Reshape(op) => layout::reshape(cx, op),
         Op::Shape(op) => layout::shape_of(cx, op),
         Op::Size(_) => layout::size_of(cx),
-        Op::Slice(_) => layout::slice(cx),
+        Op::Slice(_) => slice::slice(cx),
         Op::Split(op) => return layout::split(cx, op),
         Op::Squeeze(_) => layout::squeeze(cx),
         Op::Tile(_) => layout::tile(cx),
