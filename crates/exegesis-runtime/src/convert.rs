@@ -122,10 +122,10 @@ pub(crate) fn narrow_input<'a>(name: &str, dtype: DType, tensor: &'a Tensor) -> 
                 DType::U32 | DType::U64 => Some((0, i32::MAX)),
                 _ => None,
             };
-            if let Some((low, high)) = bounds {
-                if let Some(value) = values.iter().find(|x| **x < low || **x > high) {
-                    return Err(beyond(&dtype.to_string())(value.to_string()));
-                }
+            if let Some((low, high)) = bounds
+                && let Some(value) = values.iter().find(|x| **x < low || **x > high)
+            {
+                return Err(beyond(&dtype.to_string())(value.to_string()));
             }
             Narrowed::I32(shape, values)
         }

@@ -159,10 +159,17 @@ fn replacement(b: &mut Builder, node: &Node) -> exegesis_graph::Result<Vec<Value
             let op = op::LayerNormalization { stash_type: 1, ..a.clone() };
             b.op_with(op, node.inputs.clone(), 1)
         }
+        // Reduced over no axes; rten would still take absolute values, squares or logarithms.
+        Op::Reduce(_) => one(b.op(op::Unary::Identity, &[operand(node, 0)?])),
         Op::ArgMax(_) | Op::ArgMin(_) | Op::Compress(_) | Op::OneHot(_) | Op::Range(_) => {
             one(indexing::replace(b, node))
         }
-        Op::SpaceToDepth(_) | Op::Pad(_) | Op::Slice(_) | Op::Transpose(_) => one(layout::replace(b, node)),
+        Op::SpaceToDepth(_)
+        | Op::Pad(_)
+        | Op::Slice(_)
+        | Op::Transpose(_)
+        | Op::Squeeze(_)
+        | Op::Unsqueeze(_) => one(layout::replace(b, node)),
         Op::QuantizeLinear(_) => {
             let zero = b.constant(Tensor::scalar(0u8));
             let inputs = vec![node.input(0), node.input(1), Some(zero)];

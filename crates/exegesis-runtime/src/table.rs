@@ -198,6 +198,8 @@ pub fn support(graph: &Graph, node: &Node) -> Support {
         | Op::Linear(_)
         | Op::OneMinusSigmoid(_)
         | Op::Attention(_)
-        | Op::RotaryEmbedding(_) => context.floats(Support::Lowered("its definition in primitive operators")),
+        | Op::RotaryEmbedding(_) => context
+            .wrong_type(0, &[exegesis_graph::DType::F32])
+            .unwrap_or(Support::Lowered("an operator of a later opset, or its definition")),
     }
 }

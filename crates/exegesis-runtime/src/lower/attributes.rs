@@ -42,7 +42,8 @@ pub(super) fn spell_out(graph: &mut Graph) -> Result<()> {
                 // Read by rten whatever the mode, meaningful in cubic mode only.
                 if a.mode != exegesis_graph::op::ResizeMode::Cubic {
                     a.cubic_coeff_a = -0.75;
-                    a.exclude_outside = false;
+                    // Two taps of which one is dropped give the other, as two equal ones at a border do.
+                    a.exclude_outside &= a.antialias;
                 }
                 a.extrapolation_value = 0.0;
             }
@@ -78,12 +79,11 @@ impl Window<'_> {
         input: Option<Vec<Option<i64>>>,
         weights: Option<Vec<Option<i64>>>,
     ) {
-        if kernel.is_empty() {
-            if let Some(sizes) =
+        if kernel.is_empty()
+            && let Some(sizes) =
                 weights.as_ref().and_then(|w| w.iter().copied().collect::<Option<Vec<i64>>>())
-            {
-                *kernel = sizes;
-            }
+        {
+            *kernel = sizes;
         }
         // Strides and pads follow from the rank alone, whether or not the kernel's size is a number.
         let rank =

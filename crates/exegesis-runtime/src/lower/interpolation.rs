@@ -93,13 +93,15 @@ impl Line {
     /// Coordinate in the input of output element `i`.
     fn coordinate(&self, i: usize, mode: CoordinateMode) -> f64 {
         let (before, after, i) = (self.before as f64, self.after as f64, i as f64);
+        // The standard's own arithmetic keeps the fraction of an element that a scale leaves.
+        let unrounded = self.scale * before;
         match mode {
-            CoordinateMode::AlignCorners if self.after == 1 => 0.0,
-            CoordinateMode::AlignCorners => i * (before - 1.0) / (after - 1.0),
+            CoordinateMode::AlignCorners if unrounded == 1.0 || self.after == 1 => 0.0,
+            CoordinateMode::AlignCorners => i * (before - 1.0) / (unrounded - 1.0),
             CoordinateMode::Asymmetric => i / self.scale,
             CoordinateMode::PytorchHalfPixel if self.after == 1 => 0.0,
             CoordinateMode::HalfPixelSymmetric => {
-                let adjustment = after / (self.scale * before);
+                let adjustment = after / unrounded;
                 before / 2.0 * (1.0 - adjustment) + (i + 0.5) / self.scale - 0.5
             }
             CoordinateMode::TfHalfPixelForNn => (i + 0.5) / self.scale,

@@ -35,6 +35,11 @@ pub(super) fn replace(b: &mut Builder, node: &Node) -> Result<ValueId> {
             let axes = b.ints(&axes);
             b.op(node.op.clone(), &[x, starts, ends, axes, steps])
         }
+        Op::Squeeze(_) | Op::Unsqueeze(_) => {
+            let axes = operand(node, 1)?;
+            let axes = b.reshape_to(axes, &[1])?;
+            b.op(node.op.clone(), &[x, axes])
+        }
         Op::Transpose(_) => {
             let perm: Vec<usize> = (0..b.rank(x)?).rev().collect();
             b.transpose(x, &perm)

@@ -20,14 +20,11 @@ pub(super) fn narrow(graph: &mut Graph) -> Result<Vec<String>> {
     let mut notes = vec![];
     for id in graph.inputs.iter().chain(&graph.outputs) {
         let value = graph.value(*id);
-        if let Some(dtype) = value.dtype {
-            if let Some(narrow) = narrow_type(dtype).filter(|n| *n != dtype && dtype != DType::Bool) {
-                let role = if graph.inputs.contains(id) { "input" } else { "output" };
-                notes.push(format!(
-                    "{role} \"{}\" is {dtype}; the runtime computes it in {narrow}",
-                    value.name
-                ));
-            }
+        if let Some(dtype) = value.dtype
+            && let Some(narrow) = narrow_type(dtype).filter(|n| *n != dtype && dtype != DType::Bool)
+        {
+            let role = if graph.inputs.contains(id) { "input" } else { "output" };
+            notes.push(format!("{role} \"{}\" is {dtype}; the runtime computes it in {narrow}", value.name));
         }
     }
     let mut wide = FxHashSet::default();
@@ -165,10 +162,27 @@ fn misfit(graph: &Graph, id: ValueId) -> Option<NodeId> {
                         stack.extend(node.outputs.iter().flatten());
                     }
                     (Op::Cast(a), _) if a.to.is_integer() => stack.extend(node.outputs.iter().flatten()),
+                    (op, i) if captured(op, i).is_some_and(|(body, inner)| misfit(body, inner).is_none()) => {
+                    }
                     _ => return Some(*reader),
                 }
             }
         }
+    }
+    None
+}
+
+/// The body and the value in it that stand for operand `i` of a control-flow operator, if that operand is a capture.
+fn captured(op: &Op, i: usize) -> Option<(&Graph, ValueId)> {
+    let bodies = op.subgraphs();
+    // Captures follow the operands of the operator itself: the condition of `If`, else one for each parameter.
+    let own = if matches!(op, Op::If(_)) { 1 } else { bodies.first()?.graph.inputs.len() };
+    let mut rest = i.checked_sub(own)?;
+    for body in bodies {
+        if let Some(inner) = body.captures.get(rest) {
+            return Some((&body.graph, *inner));
+        }
+        rest -= body.captures.len();
     }
     None
 }

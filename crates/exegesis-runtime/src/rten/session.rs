@@ -76,10 +76,10 @@ impl Session for RtenSession {
         // The same value may be asked for twice, and two outputs may be one value; rten computes each once.
         let mut nodes: Vec<NodeId> = Vec::with_capacity(outputs.len());
         for index in outputs {
-            if let Some(node) = self.output(*index)?.node {
-                if !nodes.contains(&node) {
-                    nodes.push(node);
-                }
+            if let Some(node) = self.output(*index)?.node
+                && !nodes.contains(&node)
+            {
+                nodes.push(node);
             }
         }
         let values = guarded(&format!("ran \"{}\"", self.name), || {

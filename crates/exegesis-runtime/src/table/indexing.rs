@@ -8,6 +8,10 @@ use super::context::{Context, refuse};
 
 /// Verdict on a reduction.
 pub(super) fn reduce(reduce: &Reduce, context: &Context) -> Support {
+    let absent = !context.has(1) || context.ints(1).is_some_and(|axes| axes.is_empty());
+    if reduce.noop_with_empty_axes && absent {
+        return Lowered("Identity");
+    }
     let types: &[DType] = match reduce.kind {
         ReduceKind::L1
         | ReduceKind::Max

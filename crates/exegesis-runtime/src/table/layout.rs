@@ -28,6 +28,7 @@ pub(super) fn support(op: &Op, context: &Context) -> Support {
         }
         Op::Range(_) => context.typed(&[DType::I32], Native),
         Op::Slice(_) if context.has(4) && !context.has(3) => Lowered("explicit axes"),
+        Op::Squeeze(_) | Op::Unsqueeze(_) if context.rank(1) == Some(0) => Lowered("axes as a vector"),
         Op::Transpose(a) if a.perm.is_empty() => match context.rank(0) {
             Some(_) => Lowered("an explicit permutation"),
             None => refuse("the rank of its input is not known"),
@@ -44,12 +45,19 @@ fn pad(mode: PadMode, context: &Context) -> Support {
     if mode == PadMode::Constant {
         return if context.has(3) { Lowered("pads for all axes") } else { Native };
     }
-    let (Some(rank), Some(_)) = (rank, context.ints(1)) else { return Native };
+    let (Some(rank), Some(_)) = (rank, context.ints(1)) else {
+        return if mode == PadMode::Wrap {
+            refuse("wrapping needs constant pads and a known rank")
+        } else {
+            Native
+        };
+    };
     let padded = padded_axes(context, rank);
-    if padded.iter().any(|axis| axis + 2 < rank && context.size(0, *axis).is_none()) {
-        return refuse("reflection, edge or wrapping before the last two axes needs known sizes");
+    let by_index = mode == PadMode::Wrap || padded.iter().any(|axis| axis + 2 < rank);
+    if by_index && padded.iter().any(|axis| context.size(0, *axis).is_none()) {
+        return refuse("wrapping, or any mode but constant before the last two axes, needs known sizes");
     }
-    match (padded.iter().any(|axis| axis + 2 < rank), context.has(3)) {
+    match (by_index, context.has(3)) {
         (true, _) => Lowered("Gather along each axis"),
         (false, true) => Lowered("pads for all axes"),
         (false, false) => Native,

@@ -17,10 +17,18 @@ pub(super) fn support(a: &Resize, context: &Context) -> Support {
     if is_native(a, context) {
         return Native;
     }
+    let policy = a.keep_aspect_ratio_policy != AspectPolicy::Stretch && has_sizes(context);
+    let known =
+        (!has_scales(context) || context.constant(2).is_some()) && (!policy || context.ints(3).is_some());
     match resized_axes(context) {
-        Some(_) => Lowered("products with constant interpolation matrices"),
-        None => refuse("this mode needs known sizes before and after"),
+        Some(_) if known => Lowered("products with constant interpolation matrices"),
+        _ => refuse("this mode needs constant scales or sizes, and known sizes before and after"),
     }
+}
+
+/// True if scales are given: as an operand that is not an empty constant.
+fn has_scales(context: &Context) -> bool {
+    context.has(2) && context.constant(2).is_none_or(|scales| !scales.is_empty())
 }
 
 fn is_native(a: &Resize, context: &Context) -> bool {
@@ -33,7 +41,20 @@ fn is_native(a: &Resize, context: &Context) -> bool {
             | CoordinateMode::PytorchHalfPixel
     );
     let stretch = a.keep_aspect_ratio_policy == AspectPolicy::Stretch || !has_sizes(context);
-    mode && coordinates && !a.antialias && stretch && a.axes.is_none() && fits_image(context)
+    let whole = a.coordinate_transformation_mode != CoordinateMode::AlignCorners || whole_sizes(context);
+    mode && coordinates && !a.antialias && stretch && a.axes.is_none() && whole && fits_image(context)
+}
+
+/// True if scales give whole numbers of elements. Aligning corners, the standard counts the fraction of an element that
+/// a scale leaves; rten does not.
+fn whole_sizes(context: &Context) -> bool {
+    let Some(scales) = context.constant(2).and_then(|scales| scales.to_f64()) else {
+        return !has_scales(context);
+    };
+    scales.iter().enumerate().all(|(axis, scale)| match context.size(0, axis) {
+        Some(size) => (size as f64 * scale).fract() == 0.0,
+        None => scale.fract() == 0.0,
+    })
 }
 
 fn has_sizes(context: &Context) -> bool {
