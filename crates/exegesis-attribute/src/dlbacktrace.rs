@@ -5,11 +5,11 @@ mod bilinear;
 mod elementwise;
 mod linear_core;
 
-use exegesis_graph::op::{Binary, ReduceKind, Unary, Variadic};
+use exegesis_graph::op::{Binary, ResizeMode, Unary, Variadic};
 use exegesis_graph::{Node, Op, ValueId};
 use rustc_hash::FxHashSet;
 
-use crate::linear::LinearMap;
+use crate::linear::{Coefficients, LinearMap};
 use crate::rule::{Context, Outcome, RuleSet};
 use crate::{Result, movement};
 
@@ -43,6 +43,11 @@ impl RuleSet for DlBacktraceRules {
         let first = signals.first().copied().flatten();
         if let Some(map) = LinearMap::of(cx, node)? {
             let Some(r) = first else { return Ok(Outcome::Signals(vec![None; count])) };
+            if matches!(&node.op, Op::Resize(resize) if resize.mode == ResizeMode::Nearest) {
+                // Each cell goes to the one that it was copied from.
+                let relevance = map.adjoint(cx, r, Coefficients::Signed)?;
+                return Ok(Outcome::at(map.operand, count, relevance));
+            }
             let relevance = linear_core::default_mode(cx, &map, r)?;
             return Ok(Outcome::at(map.operand, count, relevance));
         }
@@ -58,7 +63,7 @@ impl RuleSet for DlBacktraceRules {
                 elementwise::pass_to(cx, node, carriers.first().copied().unwrap_or(0), r)
             }
             Op::Binary(Binary::Add) if node.role == exegesis_graph::Role::AttentionMask => {
-                elementwise::pass_to(cx, node, 0, r)
+                elementwise::to_first_carrier(cx, node, r)
             }
             Op::Binary(Binary::Add | Binary::Sub) | Op::Variadic(Variadic::Sum | Variadic::Mean) => {
                 elementwise::share(cx, node, r)
@@ -68,12 +73,7 @@ impl RuleSet for DlBacktraceRules {
                 elementwise::to_first_carrier(cx, node, r)
             }
             Op::MatMul(_) | Op::Einsum(_) => bilinear::default_mode(cx, node, r),
-            Op::Reduce(reduce) => match reduce.kind {
-                ReduceKind::L1 | ReduceKind::L2 | ReduceKind::SumSquare | ReduceKind::Prod => {
-                    elementwise::reduction(cx, node, reduce.kind, r)
-                }
-                _ => elementwise::reduction(cx, node, ReduceKind::L1, r),
-            },
+            Op::Reduce(reduce) => elementwise::reduction(cx, node, reduce.kind, r),
             Op::Unary(kind) if !matches!(kind, Unary::IsNaN | Unary::Not | Unary::BitwiseNot) => {
                 elementwise::pass_to(cx, node, 0, r)
             }

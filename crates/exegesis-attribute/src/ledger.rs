@@ -1,6 +1,7 @@
 //! What came into each node, what went on, and what was absorbed: as nodes of the graph.
 
-use exegesis_graph::{Builder, Node, ValueId};
+use exegesis_graph::op::Cast;
+use exegesis_graph::{Builder, DType, Node, ValueId};
 use rustc_hash::FxHashMap;
 
 use crate::{Result, batch::BatchAxis};
@@ -63,6 +64,8 @@ pub struct Ledger {
     entries: Vec<Entry>,
     by_name: FxHashMap<String, usize>,
     current: usize,
+    /// Type of all sums: float32, or float64 in a float64 model.
+    dtype: Option<DType>,
 }
 
 impl Ledger {
@@ -147,6 +150,10 @@ impl Ledger {
         match batch.row_sums(b, amount)? {
             None => entry.complete = false,
             Some(sum) => {
+                // Parts of a model may be held in another precision.
+                let own = b.dtype(sum);
+                let to = *self.dtype.get_or_insert(if own == DType::F64 { own } else { DType::F32 });
+                let sum = if own == to { sum } else { b.op(Cast { to }, &[sum])? };
                 entry.columns[column] = Some(match entry.columns[column] {
                     None => sum,
                     Some(before) => b.add(before, sum)?,
@@ -164,7 +171,7 @@ impl Ledger {
         self.book(b, batch, 1, signal)
     }
 
-    /// Appends the table `[batch, nodes, columns]` in float32; rows in the order of the walk (from the output).
+    /// Appends the table `[batch, nodes, columns]` in float32 (float64 in a float64 model); rows in the order of the walk (from the output).
     ///
     /// # Errors
     /// The graph can't be treated.

@@ -70,6 +70,7 @@ pub fn backward(
             }
             PadMode::Constant => {
                 let r = slice::unpad(cx, node, g, x)?;
+                slice::absorb_padding(cx, node, g, x)?;
                 to_first(r)
             }
             _ => Ok(Some(Outcome::NoRule(format!("padding mode {} has no rule", pad.mode.as_str())))),
@@ -119,6 +120,8 @@ pub fn backward(
             let mut operands = vec![Some(g)];
             operands.extend(node.inputs.iter().skip(1));
             let r = cx.b.op_with(node.op.clone(), operands, 1)?[0];
+            let cut = cx.b.sub(g, r)?;
+            cx.absorb(crate::ledger::Class::Dead, cut)?;
             to_first(r)
         }
         Op::ReverseSequence(_) => {

@@ -1,6 +1,6 @@
 //! Sums, products, pass-through and the remaining reductions (specification 5.2, 5.3, 5.5, 5.6).
 
-use exegesis_graph::op::{Binary, ReduceKind};
+use exegesis_graph::op::{Binary, ReduceKind, Unary};
 use exegesis_graph::{Error, Node, Role, ValueId};
 
 use super::linear_core::safe_share;
@@ -106,7 +106,8 @@ fn gate(cx: &mut Context<'_, '_>, r: ValueId, a: ValueId, b: ValueId, y: ValueId
     Ok(Outcome::Signals(vec![Some(cx.b.sum_to(on_a, a)?), Some(cx.b.sum_to(on_b, b)?)]))
 }
 
-/// Reductions by a norm share `|x|^p / sum |x|^p`; products split equally.
+/// Reductions by a norm share `|x|^p / sum |x|^p`, logarithms of sums what their sum shares (of `exp x` for
+/// `ReduceLogSumExp`); products split equally.
 ///
 /// # Errors
 /// The axes are not constant.
@@ -115,8 +116,18 @@ pub fn reduction(cx: &mut Context<'_, '_>, node: &Node, kind: ReduceKind, r: Val
         return Ok(Outcome::NoRule("an operand other than the data varies".into()));
     };
     let axes = reduced_axes(cx, node, x)?;
+    if axes.is_empty() {
+        // `noop_with_empty_axes`: the operand itself.
+        return Ok(Outcome::at(0, node.inputs.len(), r));
+    }
     let r = keep_axes(cx, node, r, &axes)?;
     let weights = match kind {
+        ReduceKind::LogSumExp => {
+            let y = node.output(0).ok_or_else(|| Error::malformed("a reduction without output"))?;
+            let y = keep_axes(cx, node, y, &axes)?;
+            let below = cx.b.sub(x, y)?;
+            cx.b.unary(Unary::Exp, below)?
+        }
         ReduceKind::L2 | ReduceKind::SumSquare => cx.b.mul(x, x)?,
         ReduceKind::Prod => {
             let equal = crate::linear::divide_by_count(cx, r, x, &axes)?;

@@ -84,9 +84,12 @@ pub fn scatter(cx: &mut Context<'_, '_>, node: &Node, g: ValueId) -> Result<Outc
         _ => cx.b.op(op::GatherND::default(), &[g, indices])?,
     };
     let mut signals = vec![None; 3];
+    let zeros = cx.b.zeros_like(updates)?;
+    let kept = cx.b.op(node.op.clone(), &[g, indices, zeros])?;
     if cx.carries(node, 0) {
-        let zeros = cx.b.zeros_like(updates)?;
-        signals[0] = Some(cx.b.op(node.op.clone(), &[g, indices, zeros])?);
+        signals[0] = Some(kept);
+    } else {
+        cx.absorb(Class::Constant, kept)?;
     }
     if cx.carries(node, 2) {
         signals[2] = Some(taken);

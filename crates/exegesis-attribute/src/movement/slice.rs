@@ -4,6 +4,7 @@ use exegesis_graph::op;
 use exegesis_graph::{Dim, Error, Node, ValueId};
 
 use crate::Result;
+use crate::ledger::Class;
 use crate::rule::Context;
 
 /// One sliced axis with constant bounds, resolved against its size when that is known.
@@ -157,4 +158,21 @@ pub fn unpad(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId) -> R
     out = cx.b.pad(out, &grow, 0.0)?;
     cx.b.assume_shape(out, x);
     Ok(out)
+}
+
+/// Books what stands at padded cells: they are constants.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn absorb_padding(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId) -> Result<()> {
+    let grows = cx.b.const_ints(node.input(1)).is_none_or(|pads| pads.iter().any(|p| *p > 0));
+    if !cx.ledger.is_enabled() || !grows {
+        return Ok(());
+    }
+    let inside = cx.b.zeros_like(x)?;
+    let one = cx.b.scalar(1.0, x)?;
+    let operands = vec![Some(inside), node.input(1), Some(one), node.input(3)];
+    let padding = cx.b.op_with(node.op.clone(), operands, 1)?[0];
+    let lost = cx.b.mul(g, padding)?;
+    cx.absorb(Class::Constant, lost)
 }
