@@ -33,10 +33,9 @@ impl BatchAxis {
 
     fn rows(&self, b: &Builder<'_>, value: ValueId) -> Result<Option<Rows>> {
         let shape = b.shape(value)?;
-        if let Some(axis) = shape.iter().position(|d| *d == self.size) {
-            if self.size != Dim::Fixed(1) {
-                return Ok(Some(Rows::Axis(axis)));
-            }
+        if let Some(axis) = shape.iter().position(|d| *d == self.size).filter(|_| self.size != Dim::Fixed(1))
+        {
+            return Ok(Some(Rows::Axis(axis)));
         }
         Ok(match (&self.size, shape.first()) {
             (Dim::Fixed(1), _) => Some(Rows::Whole),

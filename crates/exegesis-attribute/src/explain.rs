@@ -98,6 +98,7 @@ pub fn explain(
     };
     let inputs = explained_inputs(&graph, &request.explain)?;
     let roots: Vec<ValueId> = inputs.iter().flat_map(|i| i.roots.iter().copied()).collect();
+    let sequence_rows = rows_are_steps(&graph, &inputs, &roots, output)?;
     unroll_carriers(&mut graph, &roots, output)?;
     expand::expand(&mut graph, &|op| matches!(op, Op::Attention(_) | Op::RotaryEmbedding(_)))?;
     dead_code::eliminate(&mut graph);
@@ -138,6 +139,20 @@ pub fn explain(
     };
     let relevance = relevance_outputs(&mut b, request, &walked)?;
     let Seed { value, signal, target, task, total, mut notes } = start;
+    if sequence_rows {
+        notes.push(
+            "the first axis of the input is the time axis of a recurrent layer: its rows are steps of one sequence, \
+             relevance moves between them, and totals balance over all rows, not row by row"
+                .to_string(),
+        );
+    }
+    if request.method == Method::Gradient && inputs.iter().any(|i| i.is_tokens) && !request.per_dim {
+        notes.push(
+            "the gradient of a token is summed over its embedding: where a LayerNorm follows the embedding that sum is \
+             zero by construction; use input-x-gradient or dlbacktrace, or keep the axis with --per-dim"
+                .to_string(),
+        );
+    }
     let (mut target_output, mut score_output, mut seed_sum_output) = (None, None, None);
     if request.diagnostics {
         target_output = target
@@ -172,6 +187,33 @@ pub fn explain(
         notes,
         expected: rules.is_relevance().then_some(total),
     })
+}
+
+/// True if a recurrent layer that the explanation passes through runs over the first axis of an explained input.
+fn rows_are_steps(
+    graph: &Graph,
+    inputs: &[ExplainedInput],
+    roots: &[ValueId],
+    output: ValueId,
+) -> Result<bool> {
+    let carrying = carriers(graph, roots, &[output])?;
+    let rows: Vec<&Dim> = inputs
+        .iter()
+        .filter(|i| !i.is_tokens)
+        .filter_map(|i| graph.value(i.input).shape.as_ref()?.first())
+        .filter(|d| d.fixed().is_none())
+        .collect();
+    Ok(graph.nodes().any(|(_, node)| {
+        let time = match &node.op {
+            Op::Lstm(op) => op.layout,
+            Op::Gru(op) => op.layout,
+            Op::Rnn(op) => op.layout,
+            _ => return false,
+        };
+        let x = node.input(0).filter(|x| carrying.contains(x));
+        let steps = x.and_then(|x| graph.value(x).shape.as_ref()?.get(usize::from(time != 0)));
+        steps.is_some_and(|steps| rows.contains(&steps))
+    }))
 }
 
 /// Longest recurrent layer that is unrolled; longer ones become loops, which compile in the same time at every length.

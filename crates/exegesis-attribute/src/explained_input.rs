@@ -23,6 +23,9 @@ const NEVER: [&str; 12] = [
     "initial",
 ];
 
+/// States and rates of recurrent models that bear a bare letter or two.
+const NEVER_EXACT: [&str; 8] = ["h", "c", "hx", "cx", "hn", "cn", "sr", "sample_rate"];
+
 /// The inputs named in `names`, or by default every float input and the token ids; masks, positions, type ids and states
 /// never by default.
 ///
@@ -40,7 +43,7 @@ pub fn explained_inputs(graph: &Graph, names: &[String]) -> Result<Vec<Explained
     if names.is_empty() {
         let never = |v: ValueId| {
             let name = graph.value(v).name.to_lowercase();
-            NEVER.iter().any(|n| name.contains(n))
+            NEVER.iter().any(|n| name.contains(n)) || NEVER_EXACT.contains(&name.as_str())
         };
         let is_float = |v: ValueId| graph.value(v).dtype.is_some_and(|t| t.is_float());
         chosen.extend(graph.inputs.iter().copied().filter(|v| is_float(*v) && !never(*v)));

@@ -299,7 +299,7 @@ pub fn matmul_adjoint_left(cx: &mut Context<'_, '_>, g: ValueId, b: ValueId, a: 
         let r = cx.b.squeeze(r, &[rank_g - 1])?;
         return Ok(cx.b.sum_to(r, a)?);
     }
-    if rank_b == 2 && cx.b.graph().constant(b).is_some() || rank_b == 2 && is_abs_of_constant(cx, b) {
+    if rank_b == 2 && (cx.b.graph().constant(b).is_some() || is_abs_of_constant(cx, b)) {
         let r = rows_times(cx, g, b, true)?;
         cx.b.assume_shape(r, a);
         return Ok(r);

@@ -73,7 +73,10 @@ pub fn backward(
                 slice::absorb_padding(cx, node, g, x)?;
                 to_first(r)
             }
-            _ => Ok(Some(Outcome::NoRule(format!("padding mode {} has no rule", pad.mode.as_str())))),
+            _ => {
+                let r = slice::unpad_copies(cx, node, g, x)?;
+                to_first(r)
+            }
         },
         Op::Gather(gather) => {
             let r = gather::gather(cx, node, g, x, gather.axis)?;

@@ -335,7 +335,7 @@ proptest! {
             r[row * tokens * width..row * tokens * width + width].fill(0.7);
         }
         let r = array(&[2, tokens, width], r);
-        let walked = common::walk(&net, &[out], &DlBacktraceRules::default(), Some(&[r.clone()])).unwrap();
+        let walked = common::walk(&net, &[out], &DlBacktraceRules::default(), Some(std::slice::from_ref(&r))).unwrap();
         prop_assert_eq!(check_properties(&net, &[out], &walked), Ok(()));
         let seed: f64 = r.data.iter().sum();
         for (signal, fraction) in walked.signals.iter().zip([0.25, 0.25, 0.5]) {

@@ -20,7 +20,8 @@ fn main() -> Result<(), Failure> {
         let position = arguments.iter().position(|a| a == name);
         position.and_then(|p| arguments.get(p + 1)).cloned().unwrap_or_else(|| default.to_string())
     };
-    let batches: Vec<usize> = option("--batch", "1,8").split(',').map(str::parse).collect::<Result<_, _>>()?;
+    let batches: Vec<usize> =
+        option("--batch", "1,8").split(',').map(str::parse).collect::<Result<_, _>>()?;
     let length: usize = option("--length", "128").parse()?;
     let repeats: usize = option("--repeats", "7").parse()?;
     let prepack = if option("--prepack", "no") == "yes" { Prepack::Always } else { Prepack::Never };
@@ -35,7 +36,8 @@ fn main() -> Result<(), Failure> {
             let mut request = Request::new(Method::parse(method)?);
             request.diagnostics = false;
             let start = Instant::now();
-            let explained = exegesis_attribute::explain(fixed.clone(), &request, &RtenRuntime, &mut |_, _| {})?;
+            let explained =
+                exegesis_attribute::explain(fixed.clone(), &request, &RtenRuntime, &mut |_, _| {})?;
             let compile = start.elapsed().as_secs_f64() * 1e3;
             let nodes = explained.graph.node_count();
             let ms = time(explained.graph, &inputs, repeats, prepack)?;
@@ -75,8 +77,7 @@ fn random_inputs(graph: &Graph, batch: usize) -> Result<Vec<(String, Tensor)>, F
     let mut inputs = vec![];
     for input in &graph.inputs {
         let value = graph.value(*input);
-        let shape: Vec<usize> =
-            value.shape.iter().flatten().map(|d| d.fixed().unwrap_or(batch)).collect();
+        let shape: Vec<usize> = value.shape.iter().flatten().map(|d| d.fixed().unwrap_or(batch)).collect();
         let count: usize = shape.iter().product();
         let dtype = value.dtype.unwrap_or(DType::F32);
         let values: Vec<f64> = (0..count)

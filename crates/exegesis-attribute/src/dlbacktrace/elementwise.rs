@@ -77,21 +77,28 @@ pub fn share(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcom
 /// The graph can't be treated.
 pub fn product(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcome> {
     let carriers = cx.carrier_operands(node);
-    if carriers.len() < 2 {
-        return to_first_carrier(cx, node, r);
-    }
     let (Some(a), Some(b), Some(y)) = (node.input(0), node.input(1), node.output(0)) else {
         return Err(Error::malformed("a product without operands").into());
     };
     if node.role == Role::RecurrentGate {
-        return gate(cx, r, a, b, y);
+        return gate(cx, node, r, [a, b], y);
+    }
+    if carriers.len() < 2 {
+        return to_first_carrier(cx, node, r);
     }
     let half = cx.b.mul_scalar(r, 0.5)?;
     Ok(Outcome::Signals(vec![Some(cx.b.sum_to(half, a)?), Some(cx.b.sum_to(half, b)?)]))
 }
 
-/// Gate rule: `d1 = |ab - a|`, `d2 = |ab - b|`; `R_a = r d1 / (d1 + d2)`, the rest to `b`; halves where both are 0.
-fn gate(cx: &mut Context<'_, '_>, r: ValueId, a: ValueId, b: ValueId, y: ValueId) -> Result<Outcome> {
+/// Gate rule: `d1 = |ab - a|`, `d2 = |ab - b|`; `R_a = r d1 / (d1 + d2)`, the rest to `b`; halves where both are 0. A state
+/// that does not depend on the explained input, such as the initial one, keeps its part.
+fn gate(
+    cx: &mut Context<'_, '_>,
+    node: &Node,
+    r: ValueId,
+    [a, b]: [ValueId; 2],
+    y: ValueId,
+) -> Result<Outcome> {
     let from_a = cx.b.sub(y, a)?;
     let from_b = cx.b.sub(y, b)?;
     let (d1, d2) = (cx.b.abs(from_a)?, cx.b.abs(from_b)?);
@@ -103,7 +110,17 @@ fn gate(cx: &mut Context<'_, '_>, r: ValueId, a: ValueId, b: ValueId, y: ValueId
     let fraction = cx.b.select(differs, ratio, half)?;
     let on_a = cx.b.mul(r, fraction)?;
     let on_b = cx.b.sub(r, on_a)?;
-    Ok(Outcome::Signals(vec![Some(cx.b.sum_to(on_a, a)?), Some(cx.b.sum_to(on_b, b)?)]))
+    let mut signals = vec![];
+    for (i, (part, operand)) in [(on_a, a), (on_b, b)].into_iter().enumerate() {
+        cx.b.assume_shape(part, r);
+        if cx.carries(node, i) {
+            signals.push(Some(cx.b.sum_to(part, operand)?));
+        } else {
+            cx.absorb(Class::Constant, part)?;
+            signals.push(None);
+        }
+    }
+    Ok(Outcome::Signals(signals))
 }
 
 /// Reductions by a norm share `|x|^p / sum |x|^p`, logarithms of sums what their sum shares (of `exp x` for

@@ -149,9 +149,8 @@ pub fn adjoint_of_conv(
     };
     let geo = geometry(cx, &window, x)?;
     let n = geo.kernel.len();
-    let fits = (0..n).all(|i| {
-        geo.strides[i] == 1 && geo.begins[i] <= geo.extent(i) - 1 && geo.ends[i] <= geo.extent(i) - 1
-    });
+    let fits =
+        (0..n).all(|i| geo.strides[i] == 1 && geo.begins[i] < geo.extent(i) && geo.ends[i] < geo.extent(i));
     let constant = cx.b.graph().constant(w).cloned();
     if let (true, Some(tensor)) = (fits, constant.as_deref()) {
         let flipped = flip_kernel(cx, tensor, conv.group.max(1) as usize)?;

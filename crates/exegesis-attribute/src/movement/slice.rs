@@ -1,7 +1,7 @@
 //! Slices and constant padding.
 
 use exegesis_graph::op;
-use exegesis_graph::{Dim, Error, Node, ValueId};
+use exegesis_graph::{Dim, Error, Node, Tensor, ValueId};
 
 use crate::Result;
 use crate::ledger::Class;
@@ -96,27 +96,54 @@ fn place(cx: &mut Context<'_, '_>, g: ValueId, x: ValueId, cut: &Cut) -> Result<
     Ok(cx.b.pad(out, &pads, 0.0)?)
 }
 
-/// The general form: slices the flat indices of `x` in the same way and scatters `g` to them.
-fn by_index(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId) -> Result<ValueId> {
-    let dims = cx.b.shape_of(x)?;
-    let size = cx.b.op(op::Size {}, &[x])?;
-    let (zero, one) = (
-        cx.b.constant(exegesis_graph::Tensor::scalar(0i64)),
-        cx.b.constant(exegesis_graph::Tensor::scalar(1i64)),
-    );
-    let flat = cx.b.op(op::Range {}, &[zero, size, one])?;
-    let numbered = cx.b.reshape(flat, dims)?;
+/// Padding by copies of cells (reflected, edge, wrapped): each copy adds back to the cell that it was taken from. The
+/// cells are numbered, the numbers padded in the same way, and `g` is added up by number.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn unpad_copies(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId) -> Result<ValueId> {
+    let numbered = number_cells(cx, x)?;
     let mut operands = vec![Some(numbered)];
     operands.extend(node.inputs.iter().skip(1));
-    let taken = cx.b.op_with(node.op.clone(), operands, 1)?[0];
+    let copied = cx.b.op_with(node.op.clone(), operands, 1)?[0];
+    add_by_number(cx, g, copied, x, op::ScatterReduction::Add)
+}
+
+/// The flat indices of the cells of `x`, in its shape.
+fn number_cells(cx: &mut Context<'_, '_>, x: ValueId) -> Result<ValueId> {
+    let dims = cx.b.shape_of(x)?;
+    let size = cx.b.op(op::Size {}, &[x])?;
+    let (zero, one) = (cx.b.constant(Tensor::scalar(0i64)), cx.b.constant(Tensor::scalar(1i64)));
+    let flat = cx.b.op(op::Range {}, &[zero, size, one])?;
+    let numbered = cx.b.reshape(flat, dims)?;
+    cx.b.assume_shape(numbered, x);
+    Ok(numbered)
+}
+
+/// Zeros of the shape of `x` with `g` put at the flat indices `numbers` (of the shape of `g`).
+fn add_by_number(
+    cx: &mut Context<'_, '_>,
+    g: ValueId,
+    numbers: ValueId,
+    x: ValueId,
+    reduction: op::ScatterReduction,
+) -> Result<ValueId> {
     let minus_one = cx.b.ints(&[-1]);
-    let indices = cx.b.reshape(taken, minus_one)?;
+    let indices = cx.b.reshape(numbers, minus_one)?;
     let updates = cx.b.reshape(g, minus_one)?;
     let zeros = cx.b.zeros_like(x)?;
     let zeros = cx.b.reshape(zeros, minus_one)?;
-    let scatter = op::ScatterElements { axis: 0, reduction: op::ScatterReduction::None };
-    let out = cx.b.op(scatter, &[zeros, indices, updates])?;
+    let out = cx.b.op(op::ScatterElements { axis: 0, reduction }, &[zeros, indices, updates])?;
     Ok(cx.b.reshape_like(out, x)?)
+}
+
+/// The general form: slices the flat indices of `x` in the same way and scatters `g` to them.
+fn by_index(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId) -> Result<ValueId> {
+    let numbered = number_cells(cx, x)?;
+    let mut operands = vec![Some(numbered)];
+    operands.extend(node.inputs.iter().skip(1));
+    let taken = cx.b.op_with(node.op.clone(), operands, 1)?[0];
+    add_by_number(cx, g, taken, x, op::ScatterReduction::None)
 }
 
 /// The part of `g` that stands where `x` stood inside its padding.

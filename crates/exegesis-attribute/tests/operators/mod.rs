@@ -28,8 +28,11 @@ use exegesis_graph::ValueId;
 
 use crate::common::Net;
 
+/// Name and cases of a family.
+pub type Family = (&'static str, fn() -> Vec<Case>);
+
 /// The families by name.
-pub const FAMILIES: [(&str, fn() -> Vec<Case>); 9] = [
+pub const FAMILIES: [Family; 9] = [
     ("activations", activations::cases),
     ("arithmetic", arithmetic::cases),
     ("contractions", contractions::cases),
@@ -58,11 +61,13 @@ macro_rules! for_each_family {
     )* };
 }
 
+/// Adds inputs and nodes to a net; returns the outputs.
+pub type Build = Box<dyn Fn(&mut Net) -> Vec<ValueId>>;
+
 /// Graphs of one form.
 pub struct Case {
     pub name: String,
-    /// Adds inputs and nodes; returns the outputs.
-    pub build: Box<dyn Fn(&mut Net) -> Vec<ValueId>>,
+    pub build: Build,
     /// Random graphs to try.
     pub rounds: u64,
 }

@@ -103,6 +103,15 @@ fn layout(cases: &mut Vec<Case>) {
             net.op(op::Pad { mode: PadMode::Constant }, &[x, pads, value])
         }));
     }
+    for mode in [PadMode::Reflect, PadMode::Edge, PadMode::Wrap] {
+        for pads in [[0i64, 1, 2, 0, 2, 1], [0, 0, 3, 0, 1, -1]] {
+            cases.push(case(format!("Pad {pads:?}, {}", mode.as_str()), move |net| {
+                let x = net.activation(&[0, 3, 4]);
+                let pads = net.ints(&pads);
+                net.op(op::Pad { mode }, &[x, pads])
+            }));
+        }
+    }
     cases.push(case("Pad of chosen axes", |net| {
         let x = net.activation(&[0, 3, 4]);
         let (pads, axes) = (net.ints(&[1, 2, 0, 1]), net.ints(&[-1, 1]));

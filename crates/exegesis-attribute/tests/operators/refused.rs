@@ -57,13 +57,6 @@ pub fn cases() -> Vec<Case> {
             net.op(op::Einsum { equation: "bii->bi".to_string() }, &[x])
         }),
     ];
-    for mode in [PadMode::Reflect, PadMode::Edge, PadMode::Wrap] {
-        cases.push(case(format!("Pad, {}", mode.as_str()), move |net| {
-            let x = net.activation(&[0, 4]);
-            let pads = net.ints(&[0, 1, 0, 2]);
-            net.op(op::Pad { mode }, &[x, pads])
-        }));
-    }
     for reduction in [ScatterReduction::Add, ScatterReduction::Mul, ScatterReduction::Max] {
         cases.push(case(format!("ScatterElements, {}", reduction.as_str()), move |net| {
             let data = net.activation(&[0, 4]);

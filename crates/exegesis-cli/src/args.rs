@@ -1,0 +1,312 @@
+//! The command line: every option of the interface, built or not.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use exegesis::{OnMissingRule, Score, Stage};
+
+const EXAMPLES: &str = "\
+Examples:
+  exegesis explain                                       explain a built-in sample: the quickest look
+  exegesis explain model.onnx photo.png --save cat.html  one picture, as a report
+  exegesis explain model.onnx table.csv --row 0:10 --method gradient --save rows.npz
+  exegesis inspect model.onnx                            inputs, operators, which methods cover them
+  exegesis compile model.onnx --method dlbacktrace -o explained.onnx
+
+Exit status: 0 done, 2 wrong usage or not built, 3 model or input can't be read or does not fit,
+4 the method has no rule for a node, 5 not enough memory or time, 1 anything else.";
+
+/// Explains deep models: a model and an input in; attributions, evidence and pictures out.
+#[derive(Debug, Parser)]
+#[command(name = "exegesis", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// Print nothing but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print more.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Explain what a model says about an input. Without a model: a built-in sample.
+    Explain(Box<Explain>),
+    /// Write a standard ONNX file that predicts and explains.
+    Compile(Compile),
+    /// Show a model: inputs, outputs, operators, which methods cover it.
+    Inspect(Inspect),
+    /// List the methods, or show one with its parameters, formula and source.
+    Methods(Methods),
+    /// Compare methods by metrics (not built in this version).
+    Compare(Rest),
+    /// Evaluate saved attributions (not built in this version).
+    Evaluate(Rest),
+    /// List the metrics (not built in this version).
+    Metrics(Rest),
+    /// Train a LAX adapter (not built in this version).
+    TrainLax(Rest),
+}
+
+/// Arguments of a command that is not built: anything.
+#[derive(Args, Debug)]
+pub struct Rest {
+    /// Ignored.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub rest: Vec<String>,
+}
+
+/// What is explained, shared by `explain`, `compile` and `inspect`.
+#[derive(Args, Debug, Default)]
+pub struct What {
+    /// Input that gets attributions; repeatable. Default: every float input and the token ids.
+    #[arg(long = "explain", value_name = "NAME", value_delimiter = ',')]
+    pub inputs: Vec<String>,
+    /// argmax, a class index, a class name, A-B, or index:i,j,... (for compile also: input).
+    #[arg(long, default_value = "argmax", allow_hyphen_values = true)]
+    pub target: String,
+    /// Graph output to explain. Default: the first.
+    #[arg(long, value_name = "NAME")]
+    pub output_name: Option<String>,
+    /// auto, classification, binary, multi-label, regression, segmentation, bbox, next-token or embedding.
+    #[arg(long, default_value = "auto")]
+    pub task: String,
+    /// Explain the score before or after a final softmax or sigmoid.
+    #[arg(long, value_enum, default_value_t = ScoreArg::Logit)]
+    pub score: ScoreArg,
+    /// Baseline of methods that have one (none is built in this version).
+    #[arg(long)]
+    pub baseline: Option<String>,
+    /// Text file with a class name per line. Default: names from the model.
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Keep the embedding axis of tokens.
+    #[arg(long)]
+    pub per_dim: bool,
+    /// What to do at a node for which the method has no rule.
+    #[arg(long, value_enum, default_value_t = MissingArg::Error)]
+    pub on_missing_rule: MissingArg,
+}
+
+/// `exegesis explain`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exegesis explain
+  exegesis explain model.onnx cat.png dog.png --method dlbacktrace --method gradient --save out.html
+  exegesis explain model.onnx cat.png --preprocess resize=256,interp=bicubic,crop=224,mean=127,std=128 \\
+      --labels names.txt --target tabby --save cat.png --save cat.npz
+  exegesis explain bert.onnx input_ids=ids.npy attention_mask=mask.npy --target 1
+  exegesis explain model.onnx table.csv --columns age,height --row 0:10 --json")]
+pub struct Explain {
+    /// ONNX file. Default: a small built-in classifier.
+    pub model: Option<PathBuf>,
+    /// Picture, .npy, .npz, .safetensors or .csv; NAME=FILE binds one graph input.
+    #[arg(value_name = "INPUT")]
+    pub files: Vec<String>,
+    /// NAME[:key=value,...]; repeatable. Default: dlbacktrace. See `exegesis methods`.
+    #[arg(long = "method", value_name = "METHOD")]
+    pub methods: Vec<String>,
+    #[command(flatten)]
+    pub what: What,
+    /// Text to explain (needs a tokenizer; not built in this version).
+    #[arg(long)]
+    pub text: Option<String>,
+    /// Columns of a table, by name or number, in the model's order.
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub columns: Option<Vec<String>>,
+    /// Rows of a table or array: N, A:B or all.
+    #[arg(long, value_name = "ROWS")]
+    pub row: Option<String>,
+    /// Parts of the input that black-box methods switch (none is built in this version).
+    #[arg(long)]
+    pub players: Option<String>,
+    /// none, or resize=256,interp=bicubic,crop=224,scale=1,mean=127,std=128,layout=nchw,channels=rgb.
+    #[arg(long, value_name = "STEPS")]
+    pub preprocess: Option<String>,
+    /// Keep relevance per node: all, or names.
+    #[arg(long, value_name = "all|NAME,...", value_delimiter = ',')]
+    pub nodes: Vec<String>,
+    #[command(flatten)]
+    pub how: How,
+    /// File to write; repeatable. The ending decides: .npz .safetensors .json .png .svg .html.
+    /// Default: explanation.html in the current folder.
+    #[arg(long, value_name = "FILE")]
+    pub save: Vec<PathBuf>,
+    /// Say what would be done, and stop.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How it is run.
+#[derive(Args, Debug)]
+pub struct How {
+    /// auto, rten or onnxruntime.
+    #[arg(long, default_value = "auto")]
+    pub runtime: String,
+    /// cpu, or cuda[:N].
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads. Default: all cores.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Random seed.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Rows per batch. Default: planned.
+    #[arg(long, value_name = "ROWS")]
+    pub batch: Option<NonZeroUsize>,
+    /// Memory that may be used, such as 4G. Default: three quarters of what is free.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub memory: Option<u64>,
+}
+
+/// `exegesis compile`.
+#[derive(Args, Debug)]
+pub struct Compile {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// NAME[:key=value,...].
+    #[arg(long, value_name = "METHOD", default_value = "dlbacktrace")]
+    pub method: String,
+    #[command(flatten)]
+    pub what: What,
+    /// File to write.
+    #[arg(short, long, value_name = "OUT.onnx")]
+    pub output: PathBuf,
+    /// Operator set of the file (18).
+    #[arg(long, default_value_t = 18)]
+    pub opset: u32,
+}
+
+/// `exegesis inspect`.
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Method whose graph is shown.
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<String>,
+    #[command(flatten)]
+    pub what: What,
+    /// Print the graph at this stage instead.
+    #[arg(long, value_enum)]
+    pub stage: Option<StageArg>,
+    /// Print as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `exegesis methods`.
+#[derive(Args, Debug)]
+pub struct Methods {
+    /// Method to show.
+    pub name: Option<String>,
+}
+
+/// `--score`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ScoreArg {
+    /// Before a final softmax or sigmoid.
+    #[default]
+    Logit,
+    /// After it.
+    Probability,
+}
+
+impl From<ScoreArg> for Score {
+    fn from(score: ScoreArg) -> Self {
+        match score {
+            ScoreArg::Logit => Self::Logit,
+            ScoreArg::Probability => Self::Probability,
+        }
+    }
+}
+
+/// `--on-missing-rule`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MissingArg {
+    /// Refuse, naming every such node.
+    #[default]
+    Error,
+    /// Hand on what arrived, unchanged.
+    Pass,
+    /// Use the gradient there.
+    Gradient,
+}
+
+impl From<MissingArg> for OnMissingRule {
+    fn from(choice: MissingArg) -> Self {
+        match choice {
+            MissingArg::Error => Self::Error,
+            MissingArg::Pass => Self::Pass,
+            MissingArg::Gradient => Self::Gradient,
+        }
+    }
+}
+
+/// `--stage`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StageArg {
+    /// As read.
+    Imported,
+    /// Constants folded, composites recognised.
+    Raised,
+    /// With the nodes of the method.
+    Explained,
+    /// Standard operators only.
+    Lowered,
+}
+
+impl From<StageArg> for Stage {
+    fn from(stage: StageArg) -> Self {
+        match stage {
+            StageArg::Imported => Self::Imported,
+            StageArg::Raised => Self::Raised,
+            StageArg::Explained => Self::Explained,
+            StageArg::Lowered => Self::Lowered,
+        }
+    }
+}
+
+/// `4G`, `500M`, `64k` or bytes; powers of 1024.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("\"{text}\" is no size; write bytes, or a number with k, M, G or T such as 4G");
+    let trimmed = text.trim().trim_end_matches(['b', 'B', 'i']);
+    let (number, factor) = match trimmed.chars().last() {
+        Some('k' | 'K') => (&trimmed[..trimmed.len() - 1], 1u64 << 10),
+        Some('m' | 'M') => (&trimmed[..trimmed.len() - 1], 1 << 20),
+        Some('g' | 'G') => (&trimmed[..trimmed.len() - 1], 1 << 30),
+        Some('t' | 'T') => (&trimmed[..trimmed.len() - 1], 1 << 40),
+        _ => (trimmed, 1),
+    };
+    let value: f64 = number.trim().parse().map_err(|_| wrong())?;
+    if value.is_finite() && value > 0.0 { Ok((value * factor as f64) as u64) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read() {
+        assert_eq!(parse_bytes("4G"), Ok(4 << 30));
+        assert_eq!(parse_bytes("1.5MiB"), Ok(3 << 19));
+        assert_eq!(parse_bytes("512"), Ok(512));
+        assert!(["", "G", "-1", "nan", "4X", "é"].iter().all(|t| parse_bytes(t).is_err()));
+    }
+}

@@ -1,0 +1,72 @@
+//! One file per command; what they share is here.
+
+pub mod compile;
+pub mod demo;
+pub mod explain;
+pub mod inspect;
+pub mod methods;
+
+use std::path::Path;
+
+use exegesis::{Error, ExplainerBuilder, Labels, Method, Model, Result, parse_target};
+
+use crate::args::What;
+
+/// The error of a command that is not built.
+pub fn not_built(command: &str) -> Result<()> {
+    Err(Error::not_built(
+        &format!("the command `{command}`"),
+        "Built are explain, compile, inspect and methods.",
+    ))
+}
+
+/// Opens the model at `path`; a file that is plainly an input is pointed out.
+pub fn open(path: &Path) -> Result<Model> {
+    let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if matches!(
+        ending.as_str(),
+        "png" | "jpg" | "jpeg" | "bmp" | "gif" | "webp" | "npy" | "npz" | "csv" | "txt"
+    ) {
+        return Err(Error::usage(format!(
+            "\"{}\" stands where the model is expected. Give the model first: exegesis explain MODEL.onnx INPUT.",
+            path.display()
+        )));
+    }
+    Model::open(path)
+}
+
+/// Reads a method.
+pub fn method(text: &str) -> Result<Method> {
+    Method::parse(text).map_err(Error::from)
+}
+
+/// The labels of `--labels`, else those of the model.
+pub fn labels(what: &What, model: &Model) -> Result<Labels> {
+    match &what.labels {
+        Some(path) => Labels::read(path),
+        None => Ok(model.labels()),
+    }
+}
+
+/// An explainer of `model` with the choices of the command line.
+pub fn builder(model: &Model, method: Method, what: &What, labels: &Labels) -> Result<ExplainerBuilder> {
+    if what.baseline.is_some() {
+        let instead = "The methods of this version have no baseline: leave it out.";
+        return Err(Error::not_built("--baseline", instead));
+    }
+    let mut builder = model
+        .explainer(method)
+        .target(parse_target(&what.target, labels)?)
+        .score(what.score.into())
+        .explain_inputs(what.inputs.clone())
+        .on_missing_rule(what.on_missing_rule.into())
+        .per_dim(what.per_dim)
+        .labels(labels.clone());
+    if what.task != "auto" {
+        builder = builder.task(what.task.parse().map_err(|e: exegesis::AttributeError| Error::from(e))?);
+    }
+    if let Some(output) = &what.output_name {
+        builder = builder.output(output);
+    }
+    Ok(builder)
+}

@@ -1,0 +1,230 @@
+//! `exegesis explain`.
+
+use std::path::{Path, PathBuf};
+
+use exegesis::report::{TerminalOptions, render_terminal};
+use exegesis::{
+    Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, ReadOptions, Result,
+    Source, describe_ports, files, numbered, read_inputs,
+};
+use serde_json::Value;
+
+use super::{builder, demo, labels, method, open};
+use crate::args::{Explain, How};
+use crate::console::Console;
+
+/// Where the report goes if nothing else is said.
+pub const DEFAULT_SAVE: &str = "explanation.html";
+
+/// Explains the inputs.
+pub fn run(args: &Explain, console: &Console) -> Result<()> {
+    check_built(args)?;
+    let methods = args.methods.iter().map(|text| method(text)).collect::<Result<Vec<Method>>>()?;
+    let saves = match args.save.as_slice() {
+        [] => vec![PathBuf::from(DEFAULT_SAVE)],
+        given => given.to_vec(),
+    };
+    for path in &saves {
+        Format::of(path)?;
+        files::check_target(path)?;
+    }
+    let Some(path) = &args.model else { return demo::run(args, methods, &saves, console) };
+    let model = open(path)?;
+    let labels = labels(&args.what, &model)?;
+    let methods = if methods.is_empty() {
+        console.note("method: dlbacktrace (the default; `exegesis methods` lists the others)");
+        vec![Method::dlbacktrace()]
+    } else {
+        methods
+    };
+    let explainers = explainers(&model, methods, args, &labels)?;
+    let read = read(&model, args)?;
+    let runs = read.runs;
+    if args.dry_run {
+        return dry_run(&explainers, &runs, console);
+    }
+    let mut summaries = Vec::new();
+    let count = runs.len();
+    for (index, inputs) in runs.iter().enumerate() {
+        let explanation = explain(&explainers, inputs, &read.notes, console)?;
+        let paths: Vec<PathBuf> = saves
+            .iter()
+            .map(|path| if count > 1 { numbered(path, index + 1) } else { path.clone() })
+            .collect();
+        let saved = save(&explanation, &paths)?;
+        if args.json {
+            summaries.push(summary_json(&explanation, &saved));
+        } else {
+            console.summary(&summary_text(&explanation, &saved, console));
+        }
+    }
+    if args.json {
+        console.result(&format!("{:#}", one_or_all(summaries)));
+    }
+    Ok(())
+}
+
+/// Options of the interface that this version does not have.
+fn check_built(args: &Explain) -> Result<()> {
+    if args.text.is_some() {
+        let instead = "Give token ids as .npy or .npz (int64 [batch, tokens]).";
+        return Err(Error::not_built("--text (it needs a tokenizer)", instead));
+    }
+    if args.players.is_some() {
+        let instead = "It is for black-box methods, of which this version has none: leave it out.";
+        return Err(Error::not_built("--players", instead));
+    }
+    match args.how.device.as_str() {
+        "cpu" => Ok(()),
+        device if device == "cuda" || device.starts_with("cuda:") => {
+            Err(Error::not_built(&format!("--device {device}"), "Use --device cpu."))
+        }
+        device => Err(Error::usage(format!("there is no device \"{device}\". Use --device cpu."))),
+    }
+}
+
+/// One explainer per method.
+pub fn explainers(
+    model: &Model,
+    methods: Vec<Method>,
+    args: &Explain,
+    labels: &Labels,
+) -> Result<Vec<Explainer>> {
+    let nodes = match args.nodes.as_slice() {
+        [] => NodeSelection::None,
+        [all] if all == "all" => NodeSelection::All,
+        names => NodeSelection::Named(names.to_vec()),
+    };
+    methods
+        .into_iter()
+        .map(|method| {
+            let How { runtime, threads, seed, batch, memory, .. } = &args.how;
+            let mut builder =
+                builder(model, method, &args.what, labels)?.nodes(nodes.clone()).runtime(runtime).seed(*seed);
+            if let Some(threads) = threads {
+                builder = builder.threads(*threads);
+            }
+            if let Some(rows) = batch {
+                builder = builder.batch(*rows);
+            }
+            if let Some(bytes) = memory {
+                builder = builder.memory(*bytes);
+            }
+            builder.build()
+        })
+        .collect()
+}
+
+/// Reads the inputs of the command line.
+fn read(model: &Model, args: &Explain) -> Result<exegesis::ReadInputs> {
+    if args.files.is_empty() {
+        return Err(Error::input(format!(
+            "no input is given; the model's inputs are {}. Give a picture, .npy, .npz, .safetensors or .csv behind the model.",
+            describe_ports(model.inputs())
+        )));
+    }
+    let sources: Vec<Source> = args.files.iter().map(|text| Source::parse(text, model.inputs())).collect();
+    let options = ReadOptions {
+        preprocess: match &args.preprocess {
+            Some(text) => Some(text.parse()?),
+            None => model.preprocess()?,
+        },
+        columns: args.columns.clone(),
+        model_columns: model.columns(),
+        rows: args.row.as_ref().map(|text| text.parse()).transpose()?,
+    };
+    read_inputs(model.inputs(), &sources, &options)
+}
+
+/// All methods on one run's inputs.
+pub fn explain(
+    explainers: &[Explainer],
+    inputs: &Inputs,
+    notes: &[String],
+    console: &Console,
+) -> Result<Explanation> {
+    let mut parts = Vec::new();
+    for explainer in explainers {
+        let name = explainer.method().name();
+        console.detail(&format!("{name}: compiling and running"));
+        let mut progress = console.progress(name);
+        let part = explainer.explain_with(inputs, &mut |done, total| progress.at(done, total))?;
+        drop(progress);
+        let t = part.provenance.timings;
+        console.detail(&format!("{name}: compiled in {:.3} s, ran in {:.3} s", t.compile, t.run));
+        parts.push(part);
+    }
+    let mut explanation = Explanation::join(parts)?;
+    explanation.provenance.warn(notes.iter().cloned());
+    for warning in &explanation.provenance.warnings {
+        console.warning(warning);
+    }
+    Ok(explanation)
+}
+
+/// Writes every file, and makes them visible only when all are complete.
+pub fn save(explanation: &Explanation, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut staged = Vec::new();
+    for path in paths {
+        staged.extend(explanation.stage(path)?);
+    }
+    staged.into_iter().map(|file| file.commit()).collect()
+}
+
+/// The summary for people.
+pub fn summary_text(explanation: &Explanation, saved: &[PathBuf], console: &Console) -> String {
+    let mut report = explanation.report(&explanation.title());
+    // They were said on stderr.
+    report.warnings.clear();
+    let options = TerminalOptions { color: console.color(), ..TerminalOptions::default() };
+    let mut text = render_terminal(&report, &options);
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    for path in saved {
+        text.push_str(&format!("saved {}\n", path.display()));
+    }
+    text
+}
+
+/// The summary for programs.
+pub fn summary_json(explanation: &Explanation, saved: &[PathBuf]) -> Value {
+    let mut value = explanation.json_value();
+    if let Some(object) = value.as_object_mut() {
+        let paths = saved.iter().map(|p| Value::from(shown(p))).collect();
+        object.insert("saved".to_string(), Value::Array(paths));
+    }
+    value
+}
+
+/// One run as an object, several as an array.
+pub fn one_or_all(mut summaries: Vec<Value>) -> Value {
+    if summaries.len() == 1 { summaries.remove(0) } else { Value::Array(summaries) }
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Says what would be done.
+fn dry_run(explainers: &[Explainer], runs: &[Inputs], console: &Console) -> Result<()> {
+    for (index, inputs) in runs.iter().enumerate() {
+        for explainer in explainers {
+            let plan = explainer.plan(inputs)?;
+            console.result(&format!(
+                "run {}: {} on {} row(s) in {} batch(es) of {}; {} nodes of the model, {} with the explanation; {} per batch; \
+                 about {:.1} MB at the peak",
+                index + 1,
+                explainer.method().name(),
+                plan.rows,
+                plan.runs,
+                plan.batch,
+                plan.model_nodes,
+                plan.program_nodes,
+                plan.cost,
+                plan.peak_bytes as f64 / 1e6
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! The `exegesis` command.
+//!
+//! What lives here: the command line, what is printed, exit statuses. Everything that is computed comes from the
+//! `exegesis` crate.
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod args;
+mod commands;
+mod console;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use exegesis::Result;
+
+use args::{Cli, Command};
+use console::Console;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let console = Console::new(cli.quiet, cli.verbose);
+    // Destructors do not run when the process is interrupted, so half-written files are removed here.
+    let _ = ctrlc::set_handler(|| {
+        exegesis::files::discard_pending();
+        std::process::exit(130);
+    });
+    match run(&cli.command, &console) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(command: &Command, console: &Console) -> Result<()> {
+    match command {
+        Command::Explain(args) => commands::explain::run(args, console),
+        Command::Compile(args) => commands::compile::run(args, console),
+        Command::Inspect(args) => commands::inspect::run(args, console),
+        Command::Methods(args) => commands::methods::run(args, console),
+        Command::Compare(_) => commands::not_built("compare"),
+        Command::Evaluate(_) => commands::not_built("evaluate"),
+        Command::Metrics(_) => commands::not_built("metrics"),
+        Command::TrainLax(_) => commands::not_built("train-lax"),
+    }
+}

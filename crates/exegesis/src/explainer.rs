@@ -1,0 +1,385 @@
+//! A method bound to a model: compiled once per input size, run many times.
+
+mod batches;
+mod compiled;
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use exegesis_attribute::{Method, NodeSelection, OnMissingRule, Request, Score, Target, Task};
+use exegesis_graph::Tensor;
+use exegesis_runtime::{LoadOptions, RtenRuntime, Runtime, by_name};
+
+use crate::explanation::{Explanation, LedgerTable, MethodResult, Provenance, RowTotals};
+use crate::prediction;
+use crate::{Error, Inputs, Labels, Model, Result};
+pub(crate) use compiled::Compiled;
+pub use compiled::Plan;
+
+/// How a run is done; what it computes is in [`Request`].
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub runtime: String,
+    pub threads: Option<NonZeroUsize>,
+    pub batch: Option<NonZeroUsize>,
+    pub memory: Option<u64>,
+    pub seed: u64,
+    pub labels: Labels,
+}
+
+/// Choices for an [`Explainer`]; everything has a default.
+#[derive(Clone, Debug)]
+pub struct ExplainerBuilder {
+    model: Model,
+    request: Request,
+    settings: Settings,
+}
+
+impl ExplainerBuilder {
+    pub(crate) fn new(model: Model, method: Method) -> Self {
+        let settings = Settings {
+            runtime: "auto".to_string(),
+            threads: None,
+            batch: None,
+            memory: None,
+            seed: 0,
+            labels: model.labels(),
+        };
+        Self { model, request: Request::new(method), settings }
+    }
+
+    /// The scalar that is explained; default the largest score of each row.
+    #[must_use]
+    pub fn target(mut self, target: Target) -> Self {
+        self.request.target = target;
+        self
+    }
+
+    /// What the output means; by default decided from its shape.
+    #[must_use]
+    pub fn task(mut self, task: Task) -> Self {
+        self.request.task = Some(task);
+        self
+    }
+
+    /// Logit (default) or probability.
+    #[must_use]
+    pub fn score(mut self, score: Score) -> Self {
+        self.request.score = score;
+        self
+    }
+
+    /// The explained output; default the first.
+    #[must_use]
+    pub fn output(mut self, name: impl Into<String>) -> Self {
+        self.request.output = Some(name.into());
+        self
+    }
+
+    /// The inputs that get attributions; default float inputs and token ids.
+    #[must_use]
+    pub fn explain_inputs(mut self, names: Vec<String>) -> Self {
+        self.request.explain = names;
+        self
+    }
+
+    /// What to do at a node without a rule; default: refuse.
+    #[must_use]
+    pub fn on_missing_rule(mut self, choice: OnMissingRule) -> Self {
+        self.request.on_missing_rule = choice;
+        self
+    }
+
+    /// Nodes whose relevance is kept; default none.
+    #[must_use]
+    pub fn nodes(mut self, nodes: NodeSelection) -> Self {
+        self.request.nodes = nodes;
+        self
+    }
+
+    /// Keeps the embedding axis of tokens.
+    #[must_use]
+    pub fn per_dim(mut self, keep: bool) -> Self {
+        self.request.per_dim = keep;
+        self
+    }
+
+    /// Names of classes; default those of the model.
+    #[must_use]
+    pub fn labels(mut self, labels: Labels) -> Self {
+        self.settings.labels = labels;
+        self
+    }
+
+    /// Runtime by name: `auto`, `rten`.
+    #[must_use]
+    pub fn runtime(mut self, name: impl Into<String>) -> Self {
+        self.settings.runtime = name.into();
+        self
+    }
+
+    /// Threads; default one per core.
+    #[must_use]
+    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+        self.settings.threads = Some(threads);
+        self
+    }
+
+    /// Rows per batch; by default planned from the memory that is free.
+    #[must_use]
+    pub fn batch(mut self, rows: NonZeroUsize) -> Self {
+        self.settings.batch = Some(rows);
+        self
+    }
+
+    /// Most bytes that a run may take; default three quarters of what is free.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.settings.memory = Some(bytes);
+        self
+    }
+
+    /// Random seed; recorded in the result.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// The request that was put together.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The explainer. Compilation happens at the first use, for the sizes of its inputs.
+    ///
+    /// # Errors
+    /// A runtime that is not built, or labels and target that do not go together.
+    pub fn build(self) -> Result<Explainer> {
+        if self.request.target == Target::Input {
+            return Err(Error::usage(
+                "the target `input` is for compiled files, which take it as an additional input. Use `exegesis compile`, \
+                 or give a class.",
+            ));
+        }
+        let runtime = by_name(&self.settings.runtime)?;
+        let Self { model, request, settings } = self;
+        Ok(Explainer { model, request, settings, runtime, compiled: Mutex::new(Vec::new()) })
+    }
+
+    /// The explanation as a standard ONNX file: the model's own inputs and outputs, and the attributions as outputs.
+    ///
+    /// # Errors
+    /// As [`Explainer::explain`], without the errors of running.
+    pub fn compile(self) -> Result<Vec<u8>> {
+        crate::compile::compile(&self.model, self.request)
+    }
+}
+
+/// Explains rows of inputs by one method. Programs are kept per input size.
+pub struct Explainer {
+    model: Model,
+    request: Request,
+    settings: Settings,
+    runtime: Box<dyn Runtime>,
+    compiled: Mutex<Vec<Arc<Compiled>>>,
+}
+
+impl std::fmt::Debug for Explainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Explainer").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+impl Explainer {
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.request.method
+    }
+
+    /// What explaining `inputs` would take, without running.
+    ///
+    /// # Errors
+    /// As [`Explainer::explain`], without the errors of running.
+    pub fn plan(&self, inputs: &Inputs) -> Result<Plan> {
+        let (compiled, _) = self.compiled(inputs)?;
+        Ok(compiled.plan(&self.model, &self.request, inputs, &self.settings))
+    }
+
+    /// Explains every row of `inputs`.
+    ///
+    /// # Errors
+    /// Inputs that do not fit the model, a request that does not fit it, a node without a rule, too little memory.
+    pub fn explain(&self, inputs: &Inputs) -> Result<Explanation> {
+        self.explain_with(inputs, &mut |_, _| {})
+    }
+
+    /// As [`Explainer::explain`]; `progress` hears how many rows of how many are done.
+    ///
+    /// # Errors
+    /// As [`Explainer::explain`].
+    pub fn explain_with(
+        &self,
+        inputs: &Inputs,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Explanation> {
+        let (compiled, compile_seconds) = self.compiled(inputs)?;
+        let started = Instant::now();
+        let results = batches::run(&compiled, self.model.inputs(), inputs, &self.settings, progress)?;
+        let run_seconds = started.elapsed().as_secs_f64();
+        self.explanation(inputs, &compiled, results, compile_seconds, run_seconds)
+    }
+
+    /// The program for these sizes and the seconds that making it took (0 if it was there).
+    fn compiled(&self, inputs: &Inputs) -> Result<(Arc<Compiled>, f64)> {
+        let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.iter().find(|c| c.fits(inputs)) {
+            return Ok((Arc::clone(found), 0.0));
+        }
+        let started = Instant::now();
+        let options = LoadOptions { threads: self.settings.threads, ..LoadOptions::default() };
+        let made =
+            Arc::new(Compiled::new(&self.model, &self.request, inputs, self.runtime.as_ref(), &options)?);
+        known.push(Arc::clone(&made));
+        Ok((made, started.elapsed().as_secs_f64()))
+    }
+
+    fn explanation(
+        &self,
+        inputs: &Inputs,
+        compiled: &Compiled,
+        results: Vec<(String, Tensor)>,
+        compile_seconds: f64,
+        run_seconds: f64,
+    ) -> Result<Explanation> {
+        let explained = compiled.explained();
+        let get = |name: &str| results.iter().find(|(n, _)| n == name).map(|(_, t)| t);
+        let outputs: Vec<(String, Tensor)> = self
+            .model
+            .outputs()
+            .iter()
+            .filter_map(|port| get(&port.name).map(|t| (port.name.clone(), t.clone())))
+            .collect();
+        let values: Vec<(String, Tensor)> = explained
+            .attributions
+            .iter()
+            .filter_map(|a| get(&a.output).map(|t| (a.input.clone(), t.clone())))
+            .collect();
+        for (input, tensor) in &values {
+            check_finite(input, tensor, self.request.method.name())?;
+        }
+        let rows = values.first().and_then(|(_, t)| t.shape().first().copied()).unwrap_or(1);
+        let target = explained.target_output.as_deref().and_then(get).cloned();
+        let scores = explained.score_output.as_deref().and_then(get);
+        let seeds = explained.seed_sum_output.as_deref().and_then(get).and_then(Tensor::to_f64);
+        let ledger = explained.ledger.as_ref().and_then(|layout| {
+            Some(LedgerTable {
+                nodes: layout.nodes.iter().map(|n| (n.name.clone(), n.op.clone())).collect(),
+                columns: layout.columns.iter().map(ToString::to_string).collect(),
+                values: get(&layout.output)?.clone(),
+            })
+        });
+        // A difference of two scores has a seed that sums to 0; everywhere else that means an empty mask.
+        let needs_seed = !matches!(self.request.target, Target::Difference(..));
+        let totals = row_totals(&values, rows, explained.expected, seeds.as_deref(), needs_seed)?;
+        let relevance = explained
+            .relevance
+            .iter()
+            .filter_map(|(node, output)| get(output).map(|t| (node.clone(), t.clone())))
+            .collect();
+        let method = &self.request.method;
+        let mut warnings = explained.notes.clone();
+        // Outputs of our own are no concern of the user.
+        warnings.extend(compiled.notes().iter().filter(|note| !note.contains("\"exegesis/")).cloned());
+        let result = MethodResult {
+            key: method.name().to_string(),
+            name: method.name().to_string(),
+            parameters: method.parameters().into_iter().map(|(k, v)| (k.to_string(), v)).collect(),
+            signed: method.is_signed(),
+            values,
+            relevance,
+            ledger,
+            totals,
+            substitutions: explained
+                .substitutions
+                .iter()
+                .map(|s| format!("{} ({}): {}", s.node, s.op, s.by))
+                .collect(),
+        };
+        let predictions = prediction::rows(&prediction::Context {
+            explained,
+            request: &self.request,
+            labels: &self.settings.labels,
+            scores,
+            target: target.as_ref(),
+            inputs,
+            rows,
+        });
+        if let Some(warning) = prediction::label_count_warning(&self.settings.labels, scores, explained.task)
+        {
+            warnings.push(warning);
+        }
+        let provenance = Provenance::new(&self.model, inputs, &self.settings, compiled.runtime(), warnings)
+            .timed(self.model.load_seconds(), compile_seconds, run_seconds);
+        Ok(Explanation {
+            inputs: inputs.clone(),
+            rows,
+            outputs,
+            target,
+            task: explained.task,
+            score: explained.score,
+            output: explained.output.clone(),
+            predictions,
+            methods: vec![result],
+            provenance,
+        })
+    }
+}
+
+/// Sum per row over all explained inputs, and what it should be.
+fn row_totals(
+    values: &[(String, Tensor)],
+    rows: usize,
+    expected: Option<f64>,
+    seeds: Option<&[f64]>,
+    needs_seed: bool,
+) -> Result<Vec<RowTotals>> {
+    let mut sums = vec![0.0; rows];
+    for (_, tensor) in values {
+        let numbers = tensor.to_f64().unwrap_or_default();
+        let stride = numbers.len() / rows.max(1);
+        for (sum, row) in sums.iter_mut().zip(numbers.chunks(stride.max(1))) {
+            *sum += row.iter().sum::<f64>();
+        }
+    }
+    sums.into_iter()
+        .enumerate()
+        .map(|(row, sum)| {
+            let seed = seeds.and_then(|s| s.get(row).copied());
+            if needs_seed && seed == Some(0.0) {
+                return Err(Error::input(format!(
+                    "in row {row} no cell of the output belongs to the target, so there is nothing to explain. \
+                     Choose another --target."
+                )));
+            }
+            let expected = expected.map(|e| seed.unwrap_or(e));
+            Ok(RowTotals { sum, expected, gap: expected.map(|e| sum - e) })
+        })
+        .collect()
+}
+
+/// Values that overflowed must not pass for an explanation.
+fn check_finite(input: &str, tensor: &Tensor, method: &str) -> Result<()> {
+    let bad = tensor.to_f64().unwrap_or_default().iter().filter(|v| !v.is_finite()).count();
+    if bad == 0 {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "`{method}` gave {bad} values for input \"{input}\" that are not finite: numbers in the model overflow on this \
+         input. Check that the input is preprocessed as the model expects."
+    )))
+}
+
+/// What folds constants.
+pub(crate) const EVALUATOR: RtenRuntime = RtenRuntime;

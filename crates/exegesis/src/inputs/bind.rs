@@ -1,0 +1,242 @@
+//! Files bound to graph inputs: each input gets one or more pieces, in the order of the files.
+
+use exegesis_report::InputView;
+use exegesis_runtime::Port;
+
+use super::csv::Table;
+use super::{
+    Input, Kind, ReadOptions, Source, describe_ports, fit, image, kind, npy, npz, read_bytes, safetensors,
+};
+use crate::{Error, Preprocess, Result};
+
+/// What one file gave to one input.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub input: Input,
+    pub row_names: Vec<String>,
+}
+
+/// The pieces of one input.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    /// Position among the graph's inputs.
+    pub port: usize,
+    pub pieces: Vec<Piece>,
+}
+
+/// Reads every source and gives what it holds to the inputs.
+///
+/// # Errors
+/// As [`super::read`].
+pub(crate) fn bind(
+    ports: &[Port],
+    sources: &[Source],
+    options: &ReadOptions,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Bound>> {
+    for source in sources {
+        let Some(name) = &source.name else { continue };
+        if !ports.iter().any(|port| port.name == *name) {
+            return Err(Error::input(format!(
+                "the model has no input \"{name}\"; its inputs are {}. Give NAME=FILE with one of these names.",
+                describe_ports(ports)
+            )));
+        }
+    }
+    let mut bound: Vec<Bound> = (0..ports.len()).map(|port| Bound { port, pieces: Vec::new() }).collect();
+    // Inputs that are named are not candidates for files that are not.
+    let free: Vec<usize> = (0..ports.len())
+        .filter(|i| !ports.get(*i).is_some_and(|p| p.optional))
+        .filter(|i| !sources.iter().any(|s| s.name.as_deref() == ports.get(*i).map(|p| p.name.as_str())))
+        .collect();
+    for source in sources {
+        let shown = source.path.display().to_string();
+        let candidates: Vec<&Port> = match &source.name {
+            Some(name) => ports.iter().filter(|p| p.name == *name).collect(),
+            None => free.iter().filter_map(|i| ports.get(*i)).collect(),
+        };
+        let pieces = read_source(source, &candidates, options, notes).map_err(|e| match e.kind() {
+            crate::ErrorKind::Input if !e.to_string().contains(&shown) => e.of(&shown),
+            _ => e,
+        })?;
+        for piece in pieces {
+            let found =
+                bound.iter_mut().find(|b| ports.get(b.port).is_some_and(|p| p.name == piece.input.name));
+            if let Some(target) = found {
+                target.pieces.push(piece);
+            }
+        }
+    }
+    let missing: Vec<String> = bound
+        .iter()
+        .filter(|b| b.pieces.is_empty())
+        .filter_map(|b| ports.get(b.port).filter(|p| !p.optional).map(|p| format!("\"{}\"", p.name)))
+        .collect();
+    if !missing.is_empty() {
+        return Err(Error::input(format!(
+            "nothing is given for input {}; the model's inputs are {}. Give each as NAME=FILE, or a .npz or .safetensors \
+             file with arrays of these names.",
+            missing.join(", "),
+            describe_ports(ports)
+        )));
+    }
+    bound.retain(|b| !b.pieces.is_empty());
+    Ok(bound)
+}
+
+fn read_source(
+    source: &Source,
+    candidates: &[&Port],
+    options: &ReadOptions,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Piece>> {
+    let kind = kind(&source.path)?;
+    let bytes = read_bytes(&source.path)?;
+    let file = source.path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    match kind {
+        Kind::Image => {
+            let port = picture_port(candidates)?;
+            let picture = image::decode(&bytes)?;
+            let shape = port.shape.clone().unwrap_or_default();
+            let preprocess = match &options.preprocess {
+                Some(preprocess) => preprocess.clone(),
+                None => {
+                    notes.push(format!(
+                        "no preprocessing is known for input \"{}\": pixels are given as 0..255; say how the model was \
+                         trained with --preprocess",
+                        port.name
+                    ));
+                    Preprocess::default()
+                }
+            };
+            let placed = preprocess.apply(&picture, &port.name, port.dtype, &shape)?;
+            notes.extend(placed.notes);
+            let input = Input {
+                name: port.name.clone(),
+                tensor: placed.tensor,
+                views: vec![InputView::Image(placed.view)],
+            };
+            Ok(vec![Piece { input, row_names: vec![file] }])
+        }
+        Kind::Npy => {
+            let port = only(candidates, "an array without a name")?;
+            let tensor = npy::read(&bytes)?;
+            Ok(vec![array_piece(port, tensor, options, &file, notes)?])
+        }
+        Kind::Npz | Kind::Safetensors => {
+            let wanted = |name: &str| candidates.iter().any(|port| port.name == name);
+            let read = |wanted: &dyn Fn(&str) -> bool| match kind {
+                Kind::Npz => npz::read(&bytes, wanted),
+                _ => safetensors::read(&bytes, wanted),
+            };
+            let (arrays, others) = read(&wanted)?;
+            if !arrays.is_empty() {
+                return arrays
+                    .into_iter()
+                    .filter_map(|(name, tensor)| {
+                        let port = candidates.iter().find(|port| port.name == name)?;
+                        Some(array_piece(port, tensor, options, &file, notes))
+                    })
+                    .collect();
+            }
+            // A lone array can only be meant for a lone input, whatever it is called.
+            match (candidates, others.as_slice()) {
+                ([port], [_]) => {
+                    let (arrays, _) = read(&|_| true)?;
+                    arrays
+                        .into_iter()
+                        .map(|(_, tensor)| array_piece(port, tensor, options, &file, notes))
+                        .collect()
+                }
+                _ => Err(Error::input(format!(
+                    "none of the arrays {} is called like an input of the model: {}. Save the arrays under these names.",
+                    others.iter().take(20).map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", "),
+                    describe(candidates)
+                ))),
+            }
+        }
+        Kind::Csv => {
+            let table = Table::parse(&bytes, options)?;
+            let row_names = table.row_names(&file);
+            table
+                .inputs(candidates, options)?
+                .into_iter()
+                .map(|mut input| {
+                    let port = candidates.iter().find(|p| p.name == input.name);
+                    if let Some(port) = port {
+                        // Cells are text, so their conversion is reading, not a change to note.
+                        input.tensor = fit::fit(port, input.tensor, &mut Vec::new())?;
+                    }
+                    Ok(Piece { input, row_names: row_names.clone() })
+                })
+                .collect()
+        }
+    }
+}
+
+/// One array of a file.
+fn array_piece(
+    port: &Port,
+    tensor: exegesis_graph::Tensor,
+    options: &ReadOptions,
+    file: &str,
+    notes: &mut Vec<String>,
+) -> Result<Piece> {
+    let mut tensor = fit::fit(port, tensor, notes)?;
+    let mut first = 0;
+    if let Some(rows) = options.rows.filter(|_| is_batched(port)) {
+        first = rows.of(tensor.shape().first().copied().unwrap_or(0))?.start;
+        tensor = rows.select(tensor)?;
+    }
+    let count = tensor.shape().first().copied().unwrap_or(1);
+    let row_names = match (count, first) {
+        (1, 0) => vec![file.to_string()],
+        _ => (first..first + count).map(|row| format!("{file} row {row}")).collect(),
+    };
+    Ok(Piece { input: Input { name: port.name.clone(), tensor, views: Vec::new() }, row_names })
+}
+
+/// True if the leading axis of the input counts rows: its size is not fixed.
+pub(crate) fn is_batched(port: &Port) -> bool {
+    port.shape.as_ref().is_none_or(|shape| shape.first().is_some_and(|dim| dim.fixed().is_none()))
+}
+
+fn describe(candidates: &[&Port]) -> String {
+    describe_ports(&candidates.iter().map(|p| (*p).clone()).collect::<Vec<_>>())
+}
+
+fn only<'a>(candidates: &[&'a Port], what: &str) -> Result<&'a Port> {
+    match candidates {
+        [one] => Ok(one),
+        [] => Err(Error::input(format!("{what} is left over: every input has its own file. Leave it out."))),
+        many => Err(Error::input(format!(
+            "{what} could be for several inputs: {}. Say which with NAME=FILE.",
+            describe(many)
+        ))),
+    }
+}
+
+/// The input that a picture is for: the one with axes for height and width.
+fn picture_port<'a>(candidates: &[&'a Port]) -> Result<&'a Port> {
+    let fits = |port: &&&Port| {
+        let rank = port.shape.as_ref().map(Vec::len);
+        matches!(rank, Some(3 | 4)) && (port.dtype.is_float() || port.dtype == exegesis_graph::DType::U8)
+    };
+    let four: Vec<&'a Port> = candidates
+        .iter()
+        .filter(|p| p.shape.as_ref().is_some_and(|s| s.len() == 4))
+        .filter(fits)
+        .copied()
+        .collect();
+    if four.len() == 1 {
+        return only(&four, "the picture");
+    }
+    let fitting: Vec<&'a Port> = candidates.iter().filter(fits).copied().collect();
+    if fitting.is_empty() {
+        return Err(Error::input(format!(
+            "no input of the model takes a picture; its inputs are {}. Give .npy, .npz, .safetensors or .csv.",
+            describe(candidates)
+        )));
+    }
+    only(&fitting, "the picture")
+}

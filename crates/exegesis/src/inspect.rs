@@ -1,0 +1,101 @@
+//! What is in a model, and which methods cover it.
+
+use std::collections::BTreeMap;
+
+use exegesis_attribute::{Error as AttributeError, Method, MissingRule, Request, explain};
+use exegesis_graph::{Graph, passes};
+
+use crate::explainer::EVALUATOR;
+use crate::{Error, Model, Result};
+
+/// A stage of the graph on its way to an explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// As read.
+    Imported,
+    /// Constants folded, composites recognised.
+    Raised,
+    /// With the nodes that the method appended.
+    Explained,
+    /// Standard operators only, ready to run.
+    Lowered,
+}
+
+/// Whether a method can explain the model.
+#[derive(Clone, Debug)]
+pub struct Coverage {
+    /// Method name.
+    pub method: &'static str,
+    /// Nodes of the program that predicts and explains, if it can be built.
+    pub nodes: Option<usize>,
+    /// Nodes without a rule.
+    pub missing: Vec<MissingRule>,
+    /// Why it can't be built, if that is not a missing rule.
+    pub error: Option<String>,
+}
+
+impl Model {
+    /// Number of nodes per operator, as read; bodies of control flow included.
+    pub fn operators(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        count(self.imported(), &mut counts);
+        counts
+    }
+
+    /// Every method tried on the model with the choices of `request`.
+    pub fn coverage(&self, request: &Request) -> Vec<Coverage> {
+        Method::catalogue()
+            .iter()
+            .filter_map(|info| Method::parse(info.name).ok().map(|method| (info.name, method)))
+            .map(|(name, method)| {
+                let request = Request { method, diagnostics: false, ..request.clone() };
+                let result = explain(self.graph().clone(), &request, &EVALUATOR, &mut |_, _| {});
+                let mut coverage = Coverage { method: name, nodes: None, missing: Vec::new(), error: None };
+                match result {
+                    Ok(explained) => coverage.nodes = Some(explained.graph.node_count()),
+                    Err(AttributeError::NoRule { missing, .. }) => coverage.missing = missing,
+                    Err(other) => coverage.error = Some(other.to_string()),
+                }
+                coverage
+            })
+            .collect()
+    }
+
+    /// The graph at `stage`, as text.
+    ///
+    /// # Errors
+    /// A stage that can't be reached, for the reasons of explaining.
+    pub fn stage_text(&self, stage: Stage, request: &Request) -> Result<String> {
+        if stage == Stage::Imported {
+            return Ok(passes::print::text(self.imported()));
+        }
+        let wanted = match stage {
+            Stage::Explained => "explained",
+            Stage::Lowered => "lowered",
+            _ => "raised",
+        };
+        let mut text = None;
+        let mut observer = |name: &str, graph: &Graph| {
+            if name == wanted {
+                text = Some(passes::print::text(graph));
+            }
+        };
+        let result = explain(self.graph().clone(), request, &EVALUATOR, &mut observer);
+        match (text, result) {
+            (Some(text), _) => Ok(text),
+            (None, Err(error)) => Err(error.into()),
+            (None, Ok(_)) => Err(Error::usage(format!(
+                "this model has no stage \"{wanted}\". Choose imported, raised, explained or lowered."
+            ))),
+        }
+    }
+}
+
+fn count(graph: &Graph, counts: &mut BTreeMap<String, usize>) {
+    for (_, node) in graph.nodes() {
+        *counts.entry(node.op.name().to_string()).or_default() += 1;
+        for body in node.op.subgraphs() {
+            count(&body.graph, counts);
+        }
+    }
+}

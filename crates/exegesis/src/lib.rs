@@ -1,0 +1,58 @@
+//! Explains deep models: an ONNX graph in; attributions, evidence that they can be trusted, and pictures out.
+//!
+//! This crate is the public surface: it reads models and inputs, builds explainers and saves explanations. Rules of
+//! methods live in `exegesis-attribute`, the graph in `exegesis-graph`, running in `exegesis-runtime`, drawing in
+//! `exegesis-report`.
+//!
+//! ```
+//! use exegesis::{Inputs, Method, Model, Target, Tensor};
+//!
+//! let model = Model::builtin()?;
+//! let explainer = model.explainer(Method::dlbacktrace()).target(Target::ArgMax).build()?; // compiled once
+//! let image = Tensor::new([1, 1, 28, 28], vec![0.5f32; 784])?;
+//! let explanation = explainer.explain(&Inputs::new().with("image", image))?; // many times
+//! assert_eq!(explanation.values("image").map(Tensor::shape), Some(&[1, 1, 28, 28][..]));
+//! # Ok::<(), exegesis::Error>(())
+//! ```
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod builtin;
+mod compile;
+mod error;
+mod explainer;
+mod explanation;
+pub mod files;
+mod inputs;
+mod inspect;
+mod labels;
+mod model;
+mod picture;
+mod prediction;
+mod preprocess;
+mod save;
+mod target;
+
+pub use error::{Error, ErrorKind, Result};
+pub use explainer::{Explainer, ExplainerBuilder, Plan};
+pub use explanation::{
+    Explanation, InputSummary, LedgerTable, MethodResult, ModelSummary, Provenance, RowTotals, Timings,
+};
+pub use inputs::{Input, Inputs, ReadInputs, ReadOptions, Rows, Source, describe_ports, read as read_inputs};
+pub use inspect::{Coverage, Stage};
+pub use labels::Labels;
+pub use model::Model;
+pub use prediction::RowPrediction;
+pub use preprocess::{Channels, Interpolation, Layout, Placed, Preprocess, ResizeTo};
+pub use save::{Format, numbered};
+pub use target::parse_target;
+
+pub use exegesis_attribute::Error as AttributeError;
+pub use exegesis_attribute::{
+    Method, MethodInfo, MissingRule, NodeSelection, OnMissingRule, ParameterInfo, Request, Score, Target,
+    Task,
+};
+pub use exegesis_graph::{DType, Data, Dim, Tensor};
+pub use exegesis_report as report;
+pub use exegesis_runtime::Port;

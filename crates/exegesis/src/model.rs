@@ -1,0 +1,220 @@
+//! A model as read: its graph, what it says about itself, and what can be done with it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use exegesis_attribute::Method;
+use exegesis_graph::onnx::{self, ModelInfo};
+use exegesis_graph::{Graph, ValueId, passes};
+use exegesis_runtime::{Port, RtenRuntime};
+use sha2::{Digest, Sha256};
+
+use crate::explainer::ExplainerBuilder;
+use crate::{Error, Labels, Preprocess, Result};
+
+/// A model, ready to be explained. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Model {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: String,
+    sha256: String,
+    info: ModelInfo,
+    imported: Graph,
+    prepared: Graph,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    load_seconds: f64,
+}
+
+impl Model {
+    /// Reads the ONNX file at `path`; external data beside it is found.
+    ///
+    /// # Errors
+    /// A file that can't be read or is not a well-formed model, or a format that is not built.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let started = Instant::now();
+        let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        let instead = "Export the model to ONNX first.";
+        match ending.as_str() {
+            _ if path.is_dir() => return Err(Error::not_built("reading a Hugging Face folder", instead)),
+            "gguf" => return Err(Error::not_built("reading .gguf", instead)),
+            "safetensors" | "pt" | "pth" | "h5" | "keras" | "tflite" | "pb" => {
+                return Err(Error::not_built(&format!("reading .{ending} models"), instead));
+            }
+            _ => {}
+        }
+        let shown = path.display().to_string();
+        let of = |e: exegesis_graph::Error| {
+            let named = e.to_string().contains(&shown);
+            let error = Error::from(e);
+            if named { error } else { error.of(&shown) }
+        };
+        let model = onnx::read_file(path).map_err(of)?;
+        let sha256 = hash_file(path)?;
+        Self::new(model, shown.clone(), sha256, started).map_err(|e| e.of(&shown))
+    }
+
+    /// Reads an ONNX model from memory. External data is not looked for.
+    ///
+    /// # Errors
+    /// Bytes that are not a well-formed model.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::named_bytes(bytes, "(memory)")
+    }
+
+    pub(crate) fn named_bytes(bytes: &[u8], name: &str) -> Result<Self> {
+        let started = Instant::now();
+        let model = onnx::read_bytes(bytes, None)?;
+        Self::new(model, name.to_string(), hex(&Sha256::digest(bytes)), started)
+    }
+
+    /// The small Fashion-MNIST classifier that comes with the program.
+    ///
+    /// # Errors
+    /// None in a build whose tests pass.
+    pub fn builtin() -> Result<Self> {
+        Self::named_bytes(crate::builtin::MODEL, crate::builtin::NAME)
+    }
+
+    fn new(model: onnx::Model, path: String, sha256: String, started: Instant) -> Result<Self> {
+        let onnx::Model { graph: imported, info } = model;
+        let mut prepared = imported.clone();
+        passes::prepare(&mut prepared, &RtenRuntime, &mut |_, _| {})?;
+        let inputs = ports(&prepared, &prepared.inputs)?;
+        let outputs = ports(&prepared, &prepared.outputs)?;
+        let load_seconds = started.elapsed().as_secs_f64();
+        let inner = Inner { path, sha256, info, imported, prepared, inputs, outputs, load_seconds };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Inputs of the graph, in order.
+    pub fn inputs(&self) -> &[Port] {
+        &self.inner.inputs
+    }
+
+    /// Outputs of the graph, in order.
+    pub fn outputs(&self) -> &[Port] {
+        &self.inner.outputs
+    }
+
+    /// Where it was read from, as the user wrote it.
+    pub fn path(&self) -> &str {
+        &self.inner.path
+    }
+
+    /// SHA-256 of the file in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.inner.sha256
+    }
+
+    /// What the file says about itself.
+    pub fn info(&self) -> &ModelInfo {
+        &self.inner.info
+    }
+
+    /// File format, such as `ONNX, opset 17`.
+    pub fn format(&self) -> String {
+        format!("ONNX, opset {}", self.inner.info.opset)
+    }
+
+    /// Program that wrote the file, with its version, if the file names it.
+    pub fn producer(&self) -> Option<String> {
+        let info = &self.inner.info;
+        let text = format!("{} {}", info.producer_name, info.producer_version);
+        Some(text.trim().to_string()).filter(|t| !t.is_empty())
+    }
+
+    /// The graph as read, before any pass.
+    pub fn imported(&self) -> &Graph {
+        &self.inner.imported
+    }
+
+    /// The graph after the passes that every use needs: shapes known, constants folded.
+    pub fn graph(&self) -> &Graph {
+        &self.inner.prepared
+    }
+
+    /// Seconds that reading and preparing took.
+    pub fn load_seconds(&self) -> f64 {
+        self.inner.load_seconds
+    }
+
+    /// Class names from the metadata `exegesis.labels`; empty if there are none.
+    pub fn labels(&self) -> Labels {
+        self.inner
+            .imported
+            .metadata
+            .get("exegesis.labels")
+            .map(|text| Labels::parse(text))
+            .unwrap_or_default()
+    }
+
+    /// Preprocessing of pictures from the metadata `exegesis.preprocess`.
+    ///
+    /// # Errors
+    /// Metadata that is not of that form.
+    pub fn preprocess(&self) -> Result<Option<Preprocess>> {
+        let text = self.inner.imported.metadata.get("exegesis.preprocess");
+        text.map(|text| {
+            text.parse().map_err(|e: Error| Error::input(format!("metadata exegesis.preprocess: {e}")))
+        })
+        .transpose()
+    }
+
+    /// Column names of a table from the metadata `exegesis.columns`, one per line or as a JSON array.
+    pub fn columns(&self) -> Option<Vec<String>> {
+        let labels = Labels::parse(self.inner.imported.metadata.get("exegesis.columns")?);
+        (0..labels.len()).map(|i| labels.name(i).map(str::to_string)).collect()
+    }
+
+    /// Starts an explainer of this model by `method`.
+    pub fn explainer(&self, method: Method) -> ExplainerBuilder {
+        ExplainerBuilder::new(self.clone(), method)
+    }
+}
+
+/// Inputs or outputs of a graph.
+fn ports(graph: &Graph, values: &[ValueId]) -> Result<Vec<Port>> {
+    values
+        .iter()
+        .map(|id| {
+            let value = graph.value(*id);
+            let dtype = value.dtype.ok_or_else(|| {
+                Error::input(format!(
+                    "the type of \"{}\" is not known. Export the model with typed inputs and outputs.",
+                    value.name
+                ))
+            })?;
+            let optional = value.constant.is_some() && graph.inputs.contains(id);
+            Ok(Port { name: value.name.clone(), dtype, shape: value.shape.clone(), optional })
+        })
+        .collect()
+}
+
+fn hash_file(path: &Path) -> Result<String> {
+    let failed =
+        |e: std::io::Error| Error::input(format!("can't read \"{}\": {e}. Check the file.", path.display()));
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0u8; 1 << 20];
+    loop {
+        match std::io::Read::read(&mut file, &mut buffer).map_err(failed)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,212 @@
+//! An explanation as the report crate draws it.
+
+use exegesis_graph::Tensor;
+use exegesis_report as report;
+use exegesis_report::{ImageView, InputView, Layout, Polarity};
+
+use crate::{Explanation, Input};
+
+/// Most rows that one page shows.
+const MAX_ROWS: usize = 50;
+/// A row of more numbers than this is drawn as a series.
+const MAX_COLUMNS: usize = 64;
+
+impl Explanation {
+    /// The explanation as data for `exegesis-report`. Pages of very many rows show the first ones and say so.
+    pub fn report(&self, title: &str) -> report::Report {
+        let source = &self.provenance;
+        let mut warnings = source.warnings.clone();
+        if self.rows > MAX_ROWS {
+            warnings.push(format!(
+                "the first {MAX_ROWS} of {} rows are shown; save .npz or .safetensors for all",
+                self.rows
+            ));
+        }
+        report::Report {
+            title: title.to_string(),
+            model: report::ModelInfo {
+                path: source.model.path.clone(),
+                sha256: source.model.sha256.clone(),
+                format: source.model.format.clone(),
+                producer: source.model.producer.clone(),
+                inputs: source.model_inputs.clone(),
+                outputs: source.model_outputs.clone(),
+            },
+            rows: (0..self.rows.min(MAX_ROWS)).map(|row| self.report_row(row)).collect(),
+            tables: Vec::new(),
+            provenance: report::Provenance {
+                version: source.version.clone(),
+                runtime: source.runtime.clone(),
+                seed: Some(source.seed),
+                created: source.created.clone(),
+                timings: report::Timings {
+                    load_ms: Some(source.timings.load * 1e3),
+                    compile_ms: Some(source.timings.compile * 1e3),
+                    run_ms: Some(source.timings.run * 1e3),
+                },
+                details: source
+                    .inputs
+                    .iter()
+                    .map(|i| {
+                        (
+                            format!("input {}", i.name),
+                            format!("{} {:?}, sha256 {}", i.dtype, i.shape, i.sha256),
+                        )
+                    })
+                    .collect(),
+            },
+            warnings,
+        }
+    }
+
+    /// One row of [`Explanation::report`].
+    pub fn report_row(&self, row: usize) -> report::RowReport {
+        let explained: Vec<&Input> = self
+            .methods
+            .first()
+            .map(|m| m.values.iter().filter_map(|(name, _)| self.inputs.get(name)).collect())
+            .unwrap_or_default();
+        let views: Vec<(InputView, Layout)> =
+            explained.iter().map(|input| view(input, row, self.rows)).collect();
+        let prediction = self.predictions.get(row).cloned().unwrap_or_default();
+        let methods = self.methods.iter().map(|method| {
+            let totals = method.totals.get(row);
+            let (sum, expected) = totals.map_or((0.0, None), |t| (t.sum, t.expected));
+            let attributions = explained
+                .iter()
+                .zip(&views)
+                .filter_map(|(input, (_, layout))| {
+                    let (_, tensor) = method.values.iter().find(|(name, _)| *name == input.name)?;
+                    let (shape, values) = row_of(tensor, row, self.rows);
+                    Some(report::Attribution { shape, values, layout: *layout })
+                })
+                .collect();
+            report::MethodReport {
+                name: method.key.clone(),
+                parameters: method.parameters.clone(),
+                attributions,
+                polarity: if method.signed { Polarity::Signed } else { Polarity::Unsigned },
+                sum,
+                expected,
+                // A ledger says where the difference went, which is more than a gap.
+                gap: totals.and_then(|t| t.gap).filter(|_| method.ledger.is_none()),
+                ledger: method.ledger.as_ref().map(|l| l.row(row, expected.unwrap_or(sum), sum)),
+                warnings: method.substitutions.clone(),
+                ..Default::default()
+            }
+        });
+        report::RowReport {
+            name: self.inputs.row_name(row),
+            methods: methods.collect(),
+            prediction: report::Prediction {
+                task: self.task.to_string(),
+                output_name: self.output.clone(),
+                top: prediction.top,
+                target: prediction.target,
+                target_index: prediction.target_index,
+            },
+            inputs: explained
+                .iter()
+                .zip(views)
+                .map(|(input, (view, _))| report::ReportInput { name: input.name.clone(), view })
+                .collect(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Shape and values of one row, without the batch axis.
+fn row_of(tensor: &Tensor, row: usize, rows: usize) -> (Vec<usize>, Vec<f32>) {
+    let values = tensor.to_f64().unwrap_or_default();
+    let stride = values.len() / rows.max(1);
+    let own = values.iter().skip(row * stride).take(stride).map(|v| *v as f32).collect();
+    let shape = match tensor.shape() {
+        [first, rest @ ..] if *first == rows => rest.to_vec(),
+        all => all.to_vec(),
+    };
+    (if shape.is_empty() { vec![1] } else { shape }, own)
+}
+
+/// How a reader should see one row of an input, and where its channel axis is.
+fn view(input: &Input, row: usize, rows: usize) -> (InputView, Layout) {
+    let (shape, values) = row_of(&input.tensor, row, rows);
+    let layout = match shape.as_slice() {
+        [a, _, c] if *c <= 4 && *a > 4 => Layout::ChannelsLast,
+        [a, b] if b < a => Layout::ChannelsLast,
+        _ => Layout::ChannelsFirst,
+    };
+    if let Some(view) = input.views.get(row) {
+        return (view.clone(), layout);
+    }
+    if !input.tensor.dtype().is_float() {
+        let ids = values.iter().map(|v| *v as i64).collect();
+        return match shape.len() {
+            1 => (InputView::Tokens { ids, texts: None }, layout),
+            _ => (InputView::Other { shape, values }, layout),
+        };
+    }
+    let view = match (shape.as_slice(), layout) {
+        ([c @ (1 | 3), h, w], Layout::ChannelsFirst) => picture(&values, *c, *h, *w, layout),
+        ([h, w, c @ (1 | 3)], Layout::ChannelsLast) => picture(&values, *c, *h, *w, layout),
+        ([n], _) if *n <= MAX_COLUMNS => {
+            let names = (0..*n).map(|i| format!("column {i}")).collect();
+            InputView::columns(names, &values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>())
+        }
+        ([n], _) => InputView::Series { channels: vec![input.name.clone()], length: *n, values },
+        ([length, channels], Layout::ChannelsLast) => {
+            let by_channel =
+                (0..*channels).flat_map(|c| values.iter().skip(c).step_by(*channels).copied()).collect();
+            series(*channels, *length, by_channel)
+        }
+        ([channels, length], Layout::ChannelsFirst) if *channels <= MAX_COLUMNS => {
+            series(*channels, *length, values)
+        }
+        _ => InputView::Other { shape, values },
+    };
+    (view, layout)
+}
+
+fn series(channels: usize, length: usize, values: Vec<f32>) -> InputView {
+    InputView::Series { channels: (0..channels).map(|c| format!("channel {c}")).collect(), length, values }
+}
+
+/// An array that looks like a picture, its range stretched to that of pixels.
+fn picture(values: &[f32], channels: usize, height: usize, width: usize, layout: Layout) -> InputView {
+    let low = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let span = if high > low { high - low } else { 1.0 };
+    let pixel = |v: f32| ((v - low) / span * 255.0).round() as u8;
+    let area = height * width;
+    let at = |place: usize, channel: usize| match layout {
+        Layout::ChannelsFirst => channel * area + place,
+        Layout::ChannelsLast => place * channels + channel,
+    };
+    let pixels = (0..area)
+        .flat_map(|place| (0..channels).map(move |channel| (place, channel)))
+        .map(|(place, channel)| values.get(at(place, channel)).map_or(0, |v| pixel(*v)))
+        .collect();
+    InputView::Image(ImageView { width, height, channels, pixels })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(shape: &[usize]) -> (InputView, Layout) {
+        let count = shape.iter().product();
+        let tensor = Tensor::new(shape.to_vec(), (0..count).map(|i| i as f32).collect::<Vec<f32>>()).unwrap();
+        view(&Input { name: "x".into(), tensor, views: vec![] }, 1, shape[0])
+    }
+
+    #[test]
+    fn arrays_are_seen_as_what_they_look_like() {
+        let (InputView::Image(image), Layout::ChannelsLast) = seen(&[2, 8, 9, 1]) else { panic!() };
+        assert_eq!((image.width, image.height, image.pixels[71]), (9, 8, 255));
+        assert!(matches!(seen(&[2, 3, 8, 9]), (InputView::Image(_), Layout::ChannelsFirst)));
+        assert!(matches!(seen(&[2, 5]).0, InputView::Columns { .. }));
+        let (InputView::Series { length, values, .. }, Layout::ChannelsLast) = seen(&[2, 3, 2]) else {
+            panic!()
+        };
+        assert_eq!((length, values), (3, vec![6.0, 8.0, 10.0, 7.0, 9.0, 11.0]));
+    }
+}
