@@ -1,0 +1,70 @@
+//! A compiled file gives the same numbers in ONNX Runtime as the command gives by itself.
+//!
+//! Needs a Python with numpy and onnxruntime: the one that `EXEGESIS_PYTHON` names, else `target/venv/bin/python`, which
+//! `.ci/run` makes. Without one the test says so and passes.
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use common::fixture;
+
+fn python() -> Option<PathBuf> {
+    let named = std::env::var_os("EXEGESIS_PYTHON").map(PathBuf::from);
+    let made = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/venv/bin/python"));
+    named.or_else(|| made.exists().then_some(made))
+}
+
+struct Case<'a> {
+    model: &'a str,
+    method: &'a str,
+    /// Name, channels and size of the input.
+    input: [&'a str; 3],
+    tolerance: &'a str,
+}
+
+fn compare(case: &Case<'_>) {
+    let Some(python) = python() else {
+        eprintln!("skipped: no Python with onnxruntime (set EXEGESIS_PYTHON)");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnxruntime/compare.py"))
+        .args([env!("CARGO_BIN_EXE_exegesis"), case.model, case.method])
+        .args(case.input)
+        .arg(case.tolerance)
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let (printed, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{printed}\n{errors}");
+    assert_eq!(printed.lines().count(), 4, "two batches, attribution and prediction each: {printed}");
+}
+
+const BUILT_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../exegesis/assets/fashion-cnn.onnx");
+
+#[test]
+fn both_methods_of_the_built_in_model_agree() {
+    for method in ["gradient", "dlbacktrace"] {
+        compare(&Case { model: BUILT_IN, method, input: ["image", "1", "28"], tolerance: "1e-4" });
+    }
+}
+
+#[test]
+fn dlbacktrace_of_efficientnet_agrees() {
+    let Some(model) = fixture("efficientnet-lite0.onnx") else { return };
+    let input = ["input", "3", "224"];
+    compare(&Case { model: &model, method: "dlbacktrace", input, tolerance: "1e-4" });
+}
+
+/// The gradient jumps where a unit crosses the corner of a ReLU6. Of the network's millions of units a few lie so near a
+/// corner that rounding decides; ONNX Runtime with and without its optimisations differs from itself as much.
+#[test]
+fn the_gradient_of_efficientnet_agrees_but_for_corners() {
+    let Some(model) = fixture("efficientnet-lite0.onnx") else { return };
+    let input = ["input", "3", "224"];
+    compare(&Case { model: &model, method: "gradient", input, tolerance: "0.1" });
+}
