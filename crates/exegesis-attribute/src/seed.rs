@@ -60,9 +60,14 @@ pub fn seed(
 ) -> Result<Seed> {
     let name = b.graph().value(output).name.clone();
     if !b.dtype(output).is_float() {
+        let graph = b.graph();
+        let real =
+            graph.outputs.iter().map(|v| graph.value(*v)).filter(|v| v.dtype.is_some_and(|t| t.is_float()));
+        let names: Vec<String> = real.map(|v| format!("\"{}\"", v.name)).collect();
         return Err(Error::Request(format!(
-            "output \"{name}\" holds {}: only real-valued outputs can be explained; choose another with --output-name",
-            b.dtype(output)
+            "output \"{name}\" holds {}: only real-valued outputs can be explained; choose with --output-name among: {}",
+            b.dtype(output),
+            if names.is_empty() { "none".to_string() } else { names.join(", ") }
         )));
     }
     let (before, ends) = ending(b.graph(), output);
