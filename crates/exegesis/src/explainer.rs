@@ -2,6 +2,8 @@
 
 mod batches;
 mod compiled;
+mod peak;
+mod signature;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +18,7 @@ use crate::prediction;
 use crate::{Error, Inputs, Labels, Model, Result};
 pub(crate) use compiled::Compiled;
 pub use compiled::Plan;
+use signature::Signature;
 
 /// How a run is done; what it computes is in [`Request`].
 #[derive(Clone, Debug)]
@@ -233,8 +236,9 @@ impl Explainer {
 
     /// The program for these sizes and the seconds that making it took (0 if it was there).
     fn compiled(&self, inputs: &Inputs) -> Result<(Arc<Compiled>, f64)> {
+        let signature = Signature::of(self.model.inputs(), inputs, &self.request.explain)?;
         let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known.iter().find(|c| c.fits(inputs)) {
+        if let Some(found) = known.iter().find(|c| c.fits(&signature, inputs)) {
             return Ok((Arc::clone(found), 0.0));
         }
         let started = Instant::now();

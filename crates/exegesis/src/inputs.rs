@@ -170,6 +170,15 @@ fn describe_port(port: &Port) -> String {
     format!("\"{}\" {}{}", port.name, port.dtype, shape.unwrap_or_default())
 }
 
+/// What a file of several arrays holds.
+#[derive(Debug)]
+struct Arrays {
+    /// Those that were wanted, by name.
+    arrays: Vec<(String, Tensor)>,
+    /// Names of the others.
+    others: Vec<String>,
+}
+
 /// The kinds of input files, by ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {

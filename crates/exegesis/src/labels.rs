@@ -17,10 +17,10 @@ impl Labels {
     /// A name per line, or a JSON array of names.
     pub fn parse(text: &str) -> Self {
         let text = text.trim_start_matches('\u{feff}');
-        if text.trim_start().starts_with('[') {
-            if let Ok(names) = serde_json::from_str::<Vec<String>>(text) {
-                return Self { names };
-            }
+        if text.trim_start().starts_with('[')
+            && let Ok(names) = serde_json::from_str::<Vec<String>>(text)
+        {
+            return Self { names };
         }
         let mut names: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
         while names.last().is_some_and(String::is_empty) {

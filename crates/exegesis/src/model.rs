@@ -128,7 +128,8 @@ impl Model {
     pub fn producer(&self) -> Option<String> {
         let info = &self.inner.info;
         let text = format!("{} {}", info.producer_name, info.producer_version);
-        Some(text.trim().to_string()).filter(|t| !t.is_empty())
+        // tf2onnx writes the text "None" for a version that it does not know.
+        Some(text.trim().trim_end_matches(" None").to_string()).filter(|t| !t.is_empty())
     }
 
     /// The graph as read, before any pass.

@@ -144,10 +144,10 @@ impl Context<'_> {
             Score::Logit => "logit",
             Score::Probability => "probability",
         };
-        let text = match (&self.request.target, self.explained.task, index) {
+        match (&self.request.target, self.explained.task, index) {
             (Target::Difference(a, b), ..) => format!("{} minus {}, {score}", class(*a), class(*b)),
             (Target::Position(at), ..) => format!("cell {at:?} of \"{}\"", self.explained.output),
-            (_, Task::Segmentation, index) => return self.mask_text(index, scores, shape),
+            (_, Task::Segmentation, index) => self.mask_text(index, scores, shape),
             (_, Task::Regression | Task::BoundingBox, _) => format!("value of \"{}\"", self.explained.output),
             (_, Task::Binary, _) => match self.labels.name(1).or_else(|| self.labels.name(0)) {
                 Some(name) => format!("\"{name}\", {score}"),
@@ -157,8 +157,7 @@ impl Context<'_> {
             (_, Task::Embedding, Some(index)) => format!("unit {index}"),
             (_, _, Some(index)) => format!("{}, {score}", class(index)),
             (_, _, None) => format!("\"{}\"", self.explained.output),
-        };
-        text
+        }
     }
 
     /// A mask in words, with its share of the picture.

@@ -83,7 +83,7 @@ fn as_text(model: &Model, coverage: &[Coverage], request: &Request) -> String {
 fn verdict(coverage: &Coverage) -> String {
     match (&coverage.nodes, &coverage.error) {
         (Some(nodes), _) => format!("covers it ({nodes} nodes with the explanation)"),
-        (None, Some(error)) => format!("can't: {error}"),
+        (None, Some(error)) => format!("not as it stands: {error}"),
         (None, None) => {
             let mut text = format!("has no rule for {} node(s):", coverage.missing.len());
             for missing in coverage.missing.iter().take(SHOWN) {

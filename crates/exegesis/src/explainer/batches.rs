@@ -4,7 +4,8 @@ use exegesis_graph::Tensor;
 use exegesis_runtime::Port;
 
 use super::Settings;
-use super::compiled::{Compiled, batch_symbol};
+use super::compiled::Compiled;
+use super::signature::batch_symbol;
 use crate::inputs::{join_rows, slice_rows};
 use crate::{Error, ErrorKind, Inputs, Result};
 
@@ -30,25 +31,26 @@ pub(crate) fn run(
     let (rows, batch) = (rows(inputs), batch_rows(compiled, ports, inputs, settings));
     check_budget(compiled, batch, settings)?;
     let names: Vec<&str> = compiled.program().outputs().iter().map(|p| p.name.as_str()).collect();
+    let is_fed = |name: &str| !compiled.signature().is_switch(name);
+    let pairs: Vec<(&str, &Tensor)> = inputs.pairs().into_iter().filter(|(name, _)| is_fed(name)).collect();
     let named = |tensors: Vec<Tensor>| names.iter().map(ToString::to_string).zip(tensors).collect();
     progress(0, rows);
     if batch >= rows {
-        let results = compiled.program().run(&inputs.pairs(), &names)?;
+        let results = compiled.program().run(&pairs, &names)?;
         progress(rows, rows);
         return Ok(named(results));
     }
     let mut parts: Vec<Vec<Tensor>> = Vec::new();
     for (start, end) in spans(rows, batch) {
-        let cut: Vec<(&str, Tensor)> = inputs
-            .pairs()
-            .into_iter()
-            .map(|(name, tensor)| Ok((name, slice_rows(tensor, start..end)?)))
+        let cut: Vec<(&str, Tensor)> = pairs
+            .iter()
+            .map(|(name, tensor)| Ok((*name, slice_rows(tensor, start..end)?)))
             .collect::<Result<_>>()?;
-        let pairs: Vec<(&str, &Tensor)> = cut.iter().map(|(name, tensor)| (*name, tensor)).collect();
-        let results = compiled.program().run(&pairs, &names)?;
+        let part: Vec<(&str, &Tensor)> = cut.iter().map(|(name, tensor)| (*name, tensor)).collect();
+        let results = compiled.program().run(&part, &names)?;
         if results.iter().any(|t| t.shape().first() != Some(&(end - start))) {
             // An output without rows can't be put together from parts.
-            return Ok(named(compiled.program().run(&inputs.pairs(), &names)?));
+            return Ok(named(compiled.program().run(&pairs, &names)?));
         }
         parts.push(results);
         progress(end, rows);
@@ -63,15 +65,16 @@ pub(crate) fn run(
 fn spans(rows: usize, batch: usize) -> Vec<(usize, usize)> {
     let mut spans: Vec<(usize, usize)> =
         (0..rows).step_by(batch.max(1)).map(|start| (start, (start + batch).min(rows))).collect();
-    if batch > 1 && rows % batch == 1 && rows > 1 {
-        if let [.., before, last] = spans.as_mut_slice() {
-            if before.1 - before.0 > 2 {
-                before.1 -= 1;
-                last.0 -= 1;
-            } else {
-                before.1 = last.1;
-                spans.pop();
-            }
+    if batch > 1
+        && rows % batch == 1
+        && let [.., before, last] = spans.as_mut_slice()
+    {
+        if before.1 - before.0 > 2 {
+            before.1 -= 1;
+            last.0 -= 1;
+        } else {
+            before.1 = last.1;
+            spans.pop();
         }
     }
     spans
@@ -80,7 +83,7 @@ fn spans(rows: usize, batch: usize) -> Vec<(usize, usize)> {
 /// Rows per batch: what was asked for, else what fits the memory.
 pub(crate) fn batch_rows(compiled: &Compiled, ports: &[Port], inputs: &Inputs, settings: &Settings) -> usize {
     let rows = rows(inputs);
-    if !compiled.any_rows() || !splits(ports, inputs) {
+    if !compiled.signature().any_rows() || !splits(compiled, ports, inputs) {
         return rows;
     }
     let asked = settings.batch.map(|n| n.get().max(2));
@@ -94,9 +97,10 @@ pub(crate) fn batch_rows(compiled: &Compiled, ports: &[Port], inputs: &Inputs, s
 }
 
 /// Rows may be cut apart if every input has them in front, and nowhere else.
-fn splits(ports: &[Port], inputs: &Inputs) -> bool {
+fn splits(compiled: &Compiled, ports: &[Port], inputs: &Inputs) -> bool {
     let (Some(symbol), rows) = (batch_symbol(ports), rows(inputs)) else { return false };
-    ports.iter().filter(|port| inputs.get(&port.name).is_some()).all(|port| {
+    let fed = |port: &&Port| inputs.get(&port.name).is_some() && !compiled.signature().is_switch(&port.name);
+    ports.iter().filter(fed).all(|port| {
         let leads =
             port.shape.as_ref().is_some_and(|s| s.first() == Some(symbol) && !s[1..].contains(symbol));
         leads && inputs.get(&port.name).is_some_and(|i| i.tensor.shape().first() == Some(&rows))

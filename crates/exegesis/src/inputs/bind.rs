@@ -5,7 +5,8 @@ use exegesis_runtime::Port;
 
 use super::csv::Table;
 use super::{
-    Input, Kind, ReadOptions, Source, describe_ports, fit, image, kind, npy, npz, read_bytes, safetensors,
+    Arrays, Input, Kind, ReadOptions, Source, describe_ports, fit, image, kind, npy, npz, read_bytes,
+    safetensors,
 };
 use crate::{Error, Preprocess, Result};
 
@@ -129,7 +130,7 @@ fn read_source(
                 Kind::Npz => npz::read(&bytes, wanted),
                 _ => safetensors::read(&bytes, wanted),
             };
-            let (arrays, others) = read(&wanted)?;
+            let Arrays { arrays, others } = read(&wanted)?;
             if !arrays.is_empty() {
                 return arrays
                     .into_iter()
@@ -142,7 +143,7 @@ fn read_source(
             // A lone array can only be meant for a lone input, whatever it is called.
             match (candidates, others.as_slice()) {
                 ([port], [_]) => {
-                    let (arrays, _) = read(&|_| true)?;
+                    let Arrays { arrays, .. } = read(&|_| true)?;
                     arrays
                         .into_iter()
                         .map(|(_, tensor)| array_piece(port, tensor, options, &file, notes))

@@ -2,22 +2,17 @@
 
 use std::io::{Cursor, Read};
 
-use exegesis_graph::Tensor;
-
-use super::{MAX_BYTES, npy};
+use super::{Arrays, MAX_BYTES, npy};
 use crate::{Error, Result};
 
 /// Most arrays that are read from one file.
 const MAX_ARRAYS: usize = 100_000;
 
-/// The arrays of a file by name (without `.npy`) that `wanted` says yes to, and the names of the others.
+/// The arrays of a file by name (without `.npy`).
 ///
 /// # Errors
 /// Bytes that are not a complete archive, or an array in it that is not complete.
-pub(crate) fn read(
-    bytes: &[u8],
-    wanted: impl Fn(&str) -> bool,
-) -> Result<(Vec<(String, Tensor)>, Vec<String>)> {
+pub(crate) fn read(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Arrays> {
     let bad = |why: &dyn std::fmt::Display| {
         Error::input(format!("this is not a complete .npz file: {why}. Write it again with numpy.savez."))
     };
@@ -51,12 +46,13 @@ pub(crate) fn read(
         let tensor = npy::read(&unpacked).map_err(|e| e.of(format_args!("array \"{name}\"")))?;
         arrays.push((name, tensor));
     }
-    Ok((arrays, others))
+    Ok(Arrays { arrays, others })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use exegesis_graph::Tensor;
     use std::io::Write;
 
     #[test]
@@ -68,7 +64,7 @@ mod tests {
             writer.write_all(&npy::write(&Tensor::vector(vec![1.0f32])).unwrap()).unwrap();
         }
         let bytes = writer.finish().unwrap().into_inner();
-        let (arrays, others) = read(&bytes, |name| name != "y").unwrap();
+        let Arrays { arrays, others } = read(&bytes, |name| name != "y").unwrap();
         assert_eq!(arrays, [("a/x".to_string(), Tensor::vector(vec![1.0f32]))]);
         assert_eq!(others, ["y", "note.txt"]);
         for cut in [0, 10, bytes.len() / 2, bytes.len() - 1] {

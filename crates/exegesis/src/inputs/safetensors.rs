@@ -4,16 +4,14 @@ use exegesis_graph::{Data, Tensor};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 
+use super::Arrays;
 use crate::{Error, Result};
 
-/// The arrays of a file by name that `wanted` says yes to, and the names of the others.
+/// The arrays of a file by name.
 ///
 /// # Errors
 /// Bytes that are not a complete file, or an array of a type that is not read.
-pub(crate) fn read(
-    bytes: &[u8],
-    wanted: impl Fn(&str) -> bool,
-) -> Result<(Vec<(String, Tensor)>, Vec<String>)> {
+pub(crate) fn read(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Arrays> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| {
         Error::input(format!("this is not a complete .safetensors file: {e}. Write it again."))
     })?;
@@ -33,7 +31,7 @@ pub(crate) fn read(
     }
     arrays.sort_by(|a, b| a.0.cmp(&b.0));
     others.sort();
-    Ok((arrays, others))
+    Ok(Arrays { arrays, others })
 }
 
 fn decode(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
