@@ -8,6 +8,8 @@ use crate::Result;
 #[derive(Clone, Debug)]
 pub struct BatchAxis {
     size: Dim,
+    /// A value whose first axis has this size, to read it when the graph runs.
+    source: Option<ValueId>,
 }
 
 /// Where the rows of a batch are in a value.
@@ -23,7 +25,14 @@ enum Rows {
 impl BatchAxis {
     /// The batch size of a value with the rows on its first axis; a value without axes is one row.
     pub fn of(b: &Builder<'_>, value: ValueId) -> Result<Self> {
-        Ok(Self { size: b.shape(value)?.first().cloned().unwrap_or(Dim::Fixed(1)) })
+        let first = b.shape(value)?.first().cloned();
+        Ok(Self { source: first.as_ref().map(|_| value), size: first.unwrap_or(Dim::Fixed(1)) })
+    }
+
+    /// The same rows seen from the body of a loop, whose values are others.
+    #[must_use]
+    pub fn in_body(&self) -> Self {
+        Self { size: self.size.clone(), source: None }
     }
 
     /// The size.
@@ -64,7 +73,13 @@ impl BatchAxis {
             Some(Rows::OuterFactor) => {
                 let by_row = match &self.size {
                     Dim::Fixed(n) => b.reshape_to(value, &[*n as i64, -1])?,
-                    Dim::Symbol(_) => return Ok(None),
+                    Dim::Symbol(_) => {
+                        let Some(source) = self.source else { return Ok(None) };
+                        let rows = b.dim_of(source, 0)?;
+                        let rest = b.ints(&[-1]);
+                        let dims = b.concat(&[rows, rest], 0)?;
+                        b.reshape(value, dims)?
+                    }
                 };
                 b.reduce_sum(by_row, &[1], false)?
             }

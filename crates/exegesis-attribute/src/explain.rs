@@ -130,6 +130,7 @@ pub fn explain(
         request.on_missing_rule,
     )?;
     let attributions = attribution_outputs(&mut b, request, &inputs, &walked)?;
+    let left_out = ledger.left_out();
     let ledger = match ledger.finish(&mut b)? {
         None => None,
         Some((table, nodes)) => {
@@ -145,6 +146,12 @@ pub fn explain(
              relevance moves between them, and totals balance over all rows, not row by row"
                 .to_string(),
         );
+    }
+    if !left_out.is_empty() {
+        notes.push(format!(
+            "the ledger leaves out {}: the rows of a batch can't be told apart there",
+            left_out.join(", ")
+        ));
     }
     if request.method == Method::Gradient && inputs.iter().any(|i| i.is_tokens) && !request.per_dim {
         notes.push(

@@ -171,6 +171,11 @@ impl Ledger {
         self.book(b, batch, 1, signal)
     }
 
+    /// Nodes that the table leaves out, because the rows of a batch can't be told apart in their values.
+    pub fn left_out(&self) -> Vec<String> {
+        self.entries.iter().filter(|e| !e.complete).map(|e| e.node.clone()).collect()
+    }
+
     /// Appends the table `[batch, nodes, columns]` in float32 (float64 in a float64 model); rows in the order of the walk (from the output).
     ///
     /// # Errors

@@ -2,9 +2,9 @@
 //! backwards, recomputes each body from those states, and walks it with the same rules.
 //!
 //! Signals on carried states become carried values of the second loop; signals on captured values are added up over the
-//! trips. What the rules absorb inside the body is summed per class and booked at the loop.
+//! trips, except where a trip only takes a slice of one: slices are collected and put back once, behind the loop. What the rules absorb inside the body is summed per class and booked at the loop.
 
-use exegesis_graph::op::{Gather, Loop, Unary};
+use exegesis_graph::op::{Gather, Loop, ScatterND, ScatterReduction, Unary};
 use exegesis_graph::{Builder, DType, Dim, Error, Graph, Node, Op, Subgraph, Tensor, ValueId};
 
 use crate::Result;
@@ -57,6 +57,12 @@ pub fn backward(
         (0..states).filter(|k| is_float(&body.graph, body.graph.inputs[OWN + k])).collect();
     let real_captures: Vec<usize> =
         (0..body.captures.len()).filter(|k| cx.carries(node, first_capture + k)).collect();
+    let slices = slices(&body.graph, &body.captures, &real_captures);
+    let summed: Vec<usize> = real_captures
+        .iter()
+        .copied()
+        .filter(|k| reads(&body.graph, body.captures[*k]) > slices.iter().filter(|s| s.capture == *k).count())
+        .collect();
     let entered = emit_entering_states(cx, node, states)?;
     let Some(first) = entered.first().copied() else {
         return Ok(Outcome::NoRule("a Loop without carried values has no rule".into()));
@@ -87,7 +93,7 @@ pub fn backward(
         carried_in.push(reverse.add_input(&format!("signal_state{k}"), dtype, shape));
     }
     let mut sums_in = vec![];
-    for k in &real_captures {
+    for k in &summed {
         let Some(outer) = node.input(first_capture + k) else { continue };
         let zero = cx.b.zeros_like(outer)?;
         initial.push(zero);
@@ -128,14 +134,17 @@ pub fn backward(
     let roots: Vec<ValueId> = real_states
         .iter()
         .map(|k| own_inputs[OWN + k])
-        .chain(real_captures.iter().map(|k| body.captures[*k]))
+        .chain(summed.iter().map(|k| body.captures[*k]))
+        .chain(slices.iter().map(|s| s.taken))
         .collect();
 
     let with_ledger = cx.ledger.is_enabled();
+    let mut collected = vec![];
     let totals = {
         let mut inner = Builder::new(&mut reverse, rules.name())?;
         let mut ledger = Ledger::new(with_ledger);
-        let walked = propagate(&mut inner, rules, &seeds, &roots, cx.batch, &mut ledger, on_missing)?;
+        let rows = cx.batch.in_body();
+        let walked = propagate(&mut inner, rules, &seeds, &roots, &rows, &mut ledger, on_missing)?;
         let go_on = inner.unary(Unary::Identity, condition)?;
         let mut outputs = vec![go_on];
         for (root, carried) in roots.iter().zip(carried_in.iter().chain(&sums_in)).take(real_states.len()) {
@@ -146,11 +155,24 @@ pub fn backward(
             let signal = inner.unary(Unary::Identity, signal)?;
             outputs.push(signal);
         }
+        for slice in &slices {
+            if let Some(signal) = walked.signals.get(&slice.taken) {
+                collected.push((slice, *signal));
+            }
+        }
         for (root, sum) in roots.iter().skip(real_states.len()).zip(&sums_in) {
             outputs.push(match walked.signals.get(root) {
                 Some(signal) => inner.add(*sum, *signal)?,
                 None => inner.unary(Unary::Identity, *sum)?,
             });
+        }
+        for (slice, signal) in &collected {
+            let index = match inner.dtype(slice.index) {
+                DType::I64 => inner.unary(Unary::Identity, slice.index)?,
+                _ => inner.op(exegesis_graph::op::Cast { to: DType::I64 }, &[slice.index])?,
+            };
+            outputs.push(index);
+            outputs.push(inner.unary(Unary::Identity, *signal)?);
         }
         let totals = ledger.totals(&mut inner)?;
         outputs.extend(totals.iter().map(|(_, total)| *total));
@@ -164,11 +186,13 @@ pub fn backward(
     operands.extend(initial.iter().copied().map(Some));
     operands.extend(captures.outer);
     let reverse_loop = Loop { body: Subgraph { graph: reverse, captures: captures.inner } };
-    let results = cx.b.op_with(Op::Loop(Box::new(reverse_loop)), operands, carried + totals.len())?;
+    let stacked = 2 * collected.len();
+    let count = carried + stacked + totals.len();
+    let results = cx.b.op_with(Op::Loop(Box::new(reverse_loop)), operands, count)?;
     for (result, start) in results.iter().zip(&initial) {
         cx.b.assume_shape(*result, *start);
     }
-    for (class, stacked) in totals.iter().zip(&results[carried..]) {
+    for (class, stacked) in totals.iter().zip(&results[carried + stacked..]) {
         // [trips, batch, 1] -> [batch, 1].
         let total = cx.b.reduce_sum(*stacked, &[0], false)?;
         cx.b.set_shape(total, vec![cx.batch.size().clone(), Dim::Fixed(1)]);
@@ -182,10 +206,87 @@ pub fn backward(
             cx.absorb(Class::InitialState, *result)?;
         }
     }
-    for (k, result) in real_captures.iter().zip(&results[real_states.len()..carried]) {
+    for (k, result) in summed.iter().zip(&results[real_states.len()..carried]) {
         out[first_capture + k] = Some(*result);
     }
+    for ((slice, _), pair) in collected.iter().zip(results[carried..].chunks_exact(2)) {
+        let operand = first_capture + slice.capture;
+        let (Some(outer), [indices, signals]) = (node.input(operand), pair) else { continue };
+        let whole = put_back(cx.b, outer, slice.axis, *indices, *signals)?;
+        out[operand] = Some(match out[operand] {
+            None => whole,
+            Some(before) => cx.b.add(before, whole)?,
+        });
+    }
     Ok(Outcome::Signals(out))
+}
+
+/// A slice that each trip takes of a captured value: `Gather` at a scalar index.
+struct Slice {
+    /// Which capture.
+    capture: usize,
+    /// Axis from the front.
+    axis: usize,
+    /// The index, in the body.
+    index: ValueId,
+    /// The slice, in the body.
+    taken: ValueId,
+}
+
+/// The slices that a body takes of the captures `of`.
+fn slices(body: &Graph, captures: &[ValueId], of: &[usize]) -> Vec<Slice> {
+    let mut slices = vec![];
+    for (_, node) in body.nodes() {
+        let (Op::Gather(gather), Some(data), Some(index), Some(taken)) =
+            (&node.op, node.input(0), node.input(1), node.output(0))
+        else {
+            continue;
+        };
+        let (Some(capture), Some(shape)) =
+            (of.iter().copied().find(|k| captures[*k] == data), body.value(data).shape.as_ref())
+        else {
+            continue;
+        };
+        let axis = if gather.axis < 0 { gather.axis + shape.len() as i64 } else { gather.axis };
+        let scalar = body.value(index).shape.as_ref().is_some_and(Vec::is_empty);
+        match usize::try_from(axis) {
+            Ok(axis) if scalar && axis < shape.len() => slices.push(Slice { capture, axis, index, taken }),
+            _ => {}
+        }
+    }
+    slices
+}
+
+/// How often the nodes and outputs of a body read a value.
+fn reads(body: &Graph, value: ValueId) -> usize {
+    let operands = body.nodes().flat_map(|(_, n)| n.inputs.iter().flatten());
+    operands.chain(&body.outputs).filter(|v| **v == value).count()
+}
+
+/// The signal on `whole` of the slices along `axis` whose signals are stacked in `signals` `[trips, ..]`, taken at
+/// `indices` `[trips]`.
+fn put_back(
+    b: &mut Builder<'_>,
+    whole: ValueId,
+    axis: usize,
+    indices: ValueId,
+    signals: ValueId,
+) -> Result<ValueId> {
+    let rank = b.rank(whole)?;
+    let mut to_front: Vec<usize> = vec![axis];
+    to_front.extend((0..rank).filter(|a| *a != axis));
+    let mut back = vec![0; rank];
+    for (position, from) in to_front.iter().enumerate() {
+        back[*from] = position;
+    }
+    let zeros = b.zeros_like(whole)?;
+    let zeros = b.transpose(zeros, &to_front)?;
+    let coordinates = b.unsqueeze(indices, &[1])?;
+    let scatter = ScatterND { reduction: ScatterReduction::Add };
+    let sum = b.op(scatter, &[zeros, coordinates, signals])?;
+    let out = b.transpose(sum, &back)?;
+    b.assume_shape(out, whole);
+    Ok(out)
 }
 
 /// Makes the forward loop also return, stacked over the trips, the states that entered each.
