@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn contradictions_are_one_sentence() {
-        let cases: [(&[(&str, &[usize])], &str); 5] = [
+        type Sizes<'a> = &'a [(&'a str, &'a [usize])];
+        let cases: [(Sizes<'_>, &str); 5] = [
             (&[("c", &[1])], "there is no input \"c\"; the inputs are a, b"),
             (&[("a", &[1, 4])], "input \"a\" has 3 axes, [batch, 4, seq], but [1, 4] has 2"),
             (&[("a", &[1, 5, 2])], "axis 1 of input \"a\" has size 4 in the model, not 5"),
