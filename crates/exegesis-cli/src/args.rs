@@ -182,6 +182,9 @@ pub struct Compile {
     /// File to write.
     #[arg(short, long, value_name = "OUT.onnx")]
     pub output: PathBuf,
+    /// Preprocessing of pictures to note in the file. Default: that of the model.
+    #[arg(long, value_name = "STEPS")]
+    pub preprocess: Option<String>,
     /// Operator set of the file (18).
     #[arg(long, default_value_t = 18)]
     pub opset: u32,

@@ -125,6 +125,51 @@ fn inputs_of_every_kind_give_the_same() {
 }
 
 #[test]
+fn files_of_different_sizes_are_runs_of_their_own() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    let shape = [onnx::Size::Named("batch"), onnx::Size::Named("n")];
+    let model = onnx::model(onnx::Parts {
+        nodes: vec![onnx::node("act", "Relu", &["x"], &["y"])],
+        weights: vec![],
+        inputs: vec![onnx::port("x", onnx::FLOAT, &shape)],
+        outputs: vec![onnx::port("y", onnx::FLOAT, &shape)],
+    });
+    std::fs::write(at.join("m.onnx"), model).unwrap();
+    std::fs::write(at.join("a.npy"), floats("(1, 3)", &[1.0, 5.0, 2.0])).unwrap();
+    std::fs::write(at.join("b.npy"), floats("(1, 2)", &[4.0, 3.0])).unwrap();
+    let args =
+        ["explain", "m.onnx", "a.npy", "b.npy", "--method", "gradient", "--save", "e.safetensors", "--json"];
+    let json: serde_json::Value = serde_json::from_str(&succeeds(at, &args).stdout).unwrap();
+    assert_eq!(json[1]["rows"][0]["name"], "b.npy");
+    assert_eq!(array(&at.join("e-0001.safetensors"), "attribution/x").1, [0.0, 1.0, 0.0]);
+    assert_eq!(array(&at.join("e-0002.safetensors"), "attribution/x").1, [1.0, 0.0]);
+    assert!(!at.join("e.safetensors").exists());
+}
+
+#[test]
+fn many_rows_in_batches_are_the_same_as_one_by_one() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("m.onnx"), onnx::linear()).unwrap();
+    let values: Vec<f32> = (0..41 * 3).map(|i| ((i * 7919) % 101) as f32 / 50.0 - 1.0).collect();
+    std::fs::write(at.join("x.npy"), floats("(41, 3)", &values)).unwrap();
+    let run = |options: &[&str]| {
+        let args: Vec<&str> = ["explain", "m.onnx", "x.npy", "-q", "--save", "e.safetensors"]
+            .iter()
+            .chain(options)
+            .copied()
+            .collect();
+        succeeds(at, &args);
+        array(&at.join("e.safetensors"), "attribution/x").1
+    };
+    let (planned, small, whole) =
+        (run(&[]), run(&["--batch", "4"]), run(&["--batch", "1000", "--threads", "1"]));
+    assert_eq!(planned.len(), 41 * 3);
+    assert_eq!((&planned, &small), (&whole, &whole));
+}
+
+#[test]
 fn compiled_files_are_models_again() {
     let folder = tempdir().unwrap();
     let at = folder.path();

@@ -3,7 +3,7 @@
 use exegesis_attribute::{Explained, Request, explain};
 use exegesis_graph::onnx;
 
-use crate::explainer::EVALUATOR;
+use crate::explainer::{EVALUATOR, Settings};
 use crate::{Model, Result};
 
 /// The model with its explanation as an ONNX file of opset 18: its own inputs and outputs, `attribution/<input>` and, for
@@ -13,12 +13,18 @@ use crate::{Model, Result};
 ///
 /// # Errors
 /// A request that does not fit the model, or a node without a rule.
-pub(crate) fn compile(model: &Model, mut request: Request) -> Result<Vec<u8>> {
+pub(crate) fn compile(model: &Model, mut request: Request, settings: &Settings) -> Result<Vec<u8>> {
     request.diagnostics = false;
     let explained = explain(model.graph().clone(), &request, &EVALUATOR, &mut |_, _| {})?;
     let mut graph = explained.graph.clone();
     for (key, value) in metadata(model, &request, &explained) {
         graph.metadata.insert(key.to_string(), value);
+    }
+    if !settings.labels.is_empty() && settings.labels != model.labels() {
+        graph.metadata.insert("exegesis.labels".to_string(), settings.labels.to_text());
+    }
+    if let Some(preprocess) = &settings.preprocess {
+        graph.metadata.insert("exegesis.preprocess".to_string(), preprocess.to_string());
     }
     Ok(onnx::write_bytes(&graph)?)
 }

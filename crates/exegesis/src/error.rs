@@ -64,6 +64,11 @@ impl Error {
         }
     }
 
+    /// The first sentence: what is wrong.
+    pub(crate) fn what(&self) -> &str {
+        self.message.find(". ").map_or(self.message.as_str(), |end| &self.message[..=end])
+    }
+
     /// The same error with `subject: ` in front, as when a file is named.
     #[must_use]
     pub fn of(mut self, subject: impl std::fmt::Display) -> Self {

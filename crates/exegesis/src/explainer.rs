@@ -15,7 +15,7 @@ use exegesis_runtime::{LoadOptions, RtenRuntime, Runtime, by_name};
 
 use crate::explanation::{Explanation, LedgerTable, MethodResult, Provenance, RowTotals};
 use crate::prediction;
-use crate::{Error, Inputs, Labels, Model, Result};
+use crate::{Error, Inputs, Labels, Model, Preprocess, Remarks, Result};
 pub(crate) use compiled::Compiled;
 pub use compiled::Plan;
 use signature::Signature;
@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     pub memory: Option<u64>,
     pub seed: u64,
     pub labels: Labels,
+    pub preprocess: Option<Preprocess>,
 }
 
 /// Choices for an [`Explainer`]; everything has a default.
@@ -48,6 +49,7 @@ impl ExplainerBuilder {
             memory: None,
             seed: 0,
             labels: model.labels(),
+            preprocess: None,
         };
         Self { model, request: Request::new(method), settings }
     }
@@ -115,6 +117,13 @@ impl ExplainerBuilder {
         self
     }
 
+    /// Preprocessing of pictures that a compiled file says it needs; default that of the model.
+    #[must_use]
+    pub fn preprocess(mut self, preprocess: Preprocess) -> Self {
+        self.settings.preprocess = Some(preprocess);
+        self
+    }
+
     /// Runtime by name: `auto`, `rten`.
     #[must_use]
     pub fn runtime(mut self, name: impl Into<String>) -> Self {
@@ -176,7 +185,7 @@ impl ExplainerBuilder {
     /// # Errors
     /// As [`Explainer::explain`], without the errors of running.
     pub fn compile(self) -> Result<Vec<u8>> {
-        crate::compile::compile(&self.model, self.request)
+        crate::compile::compile(&self.model, self.request, &self.settings)
     }
 }
 
@@ -293,9 +302,10 @@ impl Explainer {
             .filter_map(|(node, output)| get(output).map(|t| (node.clone(), t.clone())))
             .collect();
         let method = &self.request.method;
-        let mut warnings = explained.notes.clone();
+        let mut remarks = Remarks { warnings: explained.notes.clone(), notes: Vec::new() };
         // Outputs of our own are no concern of the user.
-        warnings.extend(compiled.notes().iter().filter(|note| !note.contains("\"exegesis/")).cloned());
+        let concerns = |note: &&String| !note.contains("\"exegesis/");
+        compiled.notes().iter().filter(concerns).for_each(|note| remarks.note(note));
         let result = MethodResult {
             key: method.name().to_string(),
             name: method.name().to_string(),
@@ -322,9 +332,9 @@ impl Explainer {
         });
         if let Some(warning) = prediction::label_count_warning(&self.settings.labels, scores, explained.task)
         {
-            warnings.push(warning);
+            remarks.warn(warning);
         }
-        let provenance = Provenance::new(&self.model, inputs, &self.settings, compiled.runtime(), warnings)
+        let provenance = Provenance::new(&self.model, inputs, &self.settings, compiled.runtime(), remarks)
             .timed(self.model.load_seconds(), compile_seconds, run_seconds);
         Ok(Explanation {
             inputs: inputs.clone(),

@@ -20,7 +20,7 @@ use exegesis_graph::Tensor;
 use exegesis_report::InputView;
 use exegesis_runtime::Port;
 
-use crate::{Error, Preprocess, Result};
+use crate::{Error, Preprocess, Remarks, Result};
 
 pub(crate) use npy::write as write_npy;
 pub use rows::Rows;
@@ -140,7 +140,7 @@ pub struct ReadInputs {
     /// One per run, in the order of the files.
     pub runs: Vec<Inputs>,
     /// Conversions and guesses that the user should know of.
-    pub notes: Vec<String>,
+    pub remarks: Remarks,
 }
 
 /// Reads `sources` for a graph with the inputs `ports`.
@@ -149,11 +149,10 @@ pub struct ReadInputs {
 /// A file that can't be read, an array of the wrong type or shape, empty or with values that are not finite, an input
 /// without a value, a value without an input.
 pub fn read(ports: &[Port], sources: &[Source], options: &ReadOptions) -> Result<ReadInputs> {
-    let mut notes = Vec::new();
-    let bound = bind::bind(ports, sources, options, &mut notes)?;
+    let mut remarks = Remarks::default();
+    let bound = bind::bind(ports, sources, options, &mut remarks)?;
     let runs = stack::stack(ports, bound)?;
-    notes.dedup();
-    Ok(ReadInputs { runs, notes })
+    Ok(ReadInputs { runs, remarks })
 }
 
 /// The inputs of a graph in one line: `"x" float32 [batch, 3, 224, 224], ...`.

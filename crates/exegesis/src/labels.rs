@@ -50,6 +50,11 @@ impl Labels {
         Ok(labels)
     }
 
+    /// A name per line.
+    pub fn to_text(&self) -> String {
+        self.names.join("\n")
+    }
+
     /// Number of names.
     pub fn len(&self) -> usize {
         self.names.len()

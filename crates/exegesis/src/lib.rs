@@ -31,6 +31,7 @@ mod model;
 mod picture;
 mod prediction;
 mod preprocess;
+mod remarks;
 mod save;
 mod target;
 
@@ -45,6 +46,7 @@ pub use labels::Labels;
 pub use model::Model;
 pub use prediction::RowPrediction;
 pub use preprocess::{Channels, Interpolation, Layout, Placed, Preprocess, ResizeTo};
+pub use remarks::Remarks;
 pub use save::{Format, numbered};
 pub use target::parse_target;
 

@@ -15,7 +15,7 @@ impl Explanation {
     /// The explanation as data for `exegesis-report`. Pages of very many rows show the first ones and say so.
     pub fn report(&self, title: &str) -> report::Report {
         let source = &self.provenance;
-        let mut warnings = source.warnings.clone();
+        let mut warnings = source.remarks.warnings.clone();
         if self.rows > MAX_ROWS {
             warnings.push(format!(
                 "the first {MAX_ROWS} of {} rows are shown; save .npz or .safetensors for all",
@@ -53,6 +53,7 @@ impl Explanation {
                             format!("{} {:?}, sha256 {}", i.dtype, i.shape, i.sha256),
                         )
                     })
+                    .chain(source.remarks.notes.iter().map(|note| ("note".to_string(), note.clone())))
                     .collect(),
             },
             warnings,

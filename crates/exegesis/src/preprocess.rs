@@ -4,6 +4,7 @@
 //! order of the model's channels (after `channels=bgr` has swapped them).
 
 mod apply;
+mod resample;
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +25,7 @@ pub enum ResizeTo {
     Exact(u32, u32),
 }
 
-/// Filter of a resize. All but `Nearest` widen with the reduction (anti-aliased, as in PIL).
+/// Filter of a resize, sample for sample that of Pillow. All but `Nearest` widen with the reduction (anti-aliased).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Interpolation {
     /// The closest pixel.

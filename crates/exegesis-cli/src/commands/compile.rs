@@ -18,7 +18,11 @@ pub fn run(args: &Compile, console: &Console) -> Result<()> {
     files::check_target(&args.output)?;
     let model = open(&args.model)?;
     let labels = labels(&args.what, &model)?;
-    let bytes = builder(&model, method, &args.what, &labels)?.compile()?;
+    let mut builder = builder(&model, method, &args.what, &labels)?;
+    if let Some(text) = &args.preprocess {
+        builder = builder.preprocess(text.parse()?);
+    }
+    let bytes = builder.compile()?;
     let path = files::write(&args.output, &bytes)?;
     console.summary(&format!(
         "wrote {} ({} bytes, opset 18): the outputs of {} and attributions by {}",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use exegesis::{Error, Method, Model, Result, builtin};
+use exegesis::{Error, Method, Model, Remarks, Result, builtin};
 
 use super::explain::{explain, explainers, save, summary_json, summary_text};
 use super::labels;
@@ -24,7 +24,7 @@ pub fn run(args: &Explain, methods: Vec<Method>, saves: &[PathBuf], console: &Co
         console.result(&format!("would explain {} built-in samples ({nodes} nodes)", builtin::SAMPLES.len()));
         return Ok(());
     }
-    let explanation = explain(&explainers, &inputs, &[], console)?;
+    let explanation = explain(&explainers, &inputs, &Remarks::default(), console)?;
     let saved = save(&explanation, saves)?;
     if args.json {
         console.result(&format!("{:#}", summary_json(&explanation, &saved)));

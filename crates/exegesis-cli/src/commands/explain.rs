@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use exegesis::report::{TerminalOptions, render_terminal};
 use exegesis::{
-    Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, ReadOptions, Result,
-    Source, describe_ports, files, numbered, read_inputs,
+    Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, ReadOptions,
+    Remarks, Result, Source, describe_ports, files, numbered, read_inputs,
 };
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
     let mut summaries = Vec::new();
     let count = runs.len();
     for (index, inputs) in runs.iter().enumerate() {
-        let explanation = explain(&explainers, inputs, &read.notes, console)?;
+        let explanation = explain(&explainers, inputs, &read.remarks, console)?;
         let paths: Vec<PathBuf> = saves
             .iter()
             .map(|path| if count > 1 { numbered(path, index + 1) } else { path.clone() })
@@ -140,7 +140,7 @@ fn read(model: &Model, args: &Explain) -> Result<exegesis::ReadInputs> {
 pub fn explain(
     explainers: &[Explainer],
     inputs: &Inputs,
-    notes: &[String],
+    remarks: &Remarks,
     console: &Console,
 ) -> Result<Explanation> {
     let mut parts = Vec::new();
@@ -155,8 +155,14 @@ pub fn explain(
         parts.push(part);
     }
     let mut explanation = Explanation::join(parts)?;
-    explanation.provenance.warn(notes.iter().cloned());
-    for warning in &explanation.provenance.warnings {
+    for note in &remarks.notes {
+        console.note(&format!("note: {note}"));
+    }
+    for note in &explanation.provenance.remarks.notes {
+        console.detail(&format!("note: {note}"));
+    }
+    explanation.provenance.remarks.extend(remarks);
+    for warning in &explanation.provenance.remarks.warnings {
         console.warning(warning);
     }
     Ok(explanation)

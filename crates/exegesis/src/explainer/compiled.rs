@@ -7,7 +7,7 @@ use exegesis_runtime::{LoadOptions, Program, Runtime};
 use super::peak::Peak;
 use super::signature::Signature;
 use super::{EVALUATOR, Settings, batches};
-use crate::{ErrorKind, Inputs, Model, Result};
+use crate::{Error, ErrorKind, Inputs, Model, Result};
 
 /// A loaded program and what its outputs mean.
 pub(crate) struct Compiled {
@@ -131,7 +131,15 @@ impl Compiled {
 
 fn put_together(model: &Model, request: &Request, signature: &Signature) -> Result<Explained> {
     let mut graph = model.graph().clone();
-    signature.apply(&mut graph)?;
-    passes::prepare(&mut graph, &EVALUATOR, &mut |_, _| {})?;
+    let fixed = signature
+        .apply(&mut graph)
+        .and_then(|()| Ok(passes::prepare(&mut graph, &EVALUATOR, &mut |_, _| {})?));
+    // The model itself is in order, or it would not have been opened.
+    fixed.map_err(|e| {
+        Error::input(format!(
+            "the model can't be run on {signature}: {} Give inputs of other sizes.",
+            e.what()
+        ))
+    })?;
     Ok(explain(graph, request, &EVALUATOR, &mut |_, _| {})?)
 }

@@ -1,5 +1,7 @@
 //! What a program depends on beside the model and the request: sizes of inputs, and the values of switches.
 
+use std::fmt;
+
 use exegesis_graph::{Dim, Graph, Tensor, passes};
 use exegesis_runtime::Port;
 
@@ -112,6 +114,18 @@ impl Signature {
             graph.value_mut(id).shape = Some(shape.collect());
         }
         Ok(passes::specialise::specialise(graph, &[])?)
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, dims)) in self.sizes.iter().enumerate() {
+            let shown: Vec<String> =
+                dims.iter().map(|d| d.map_or("rows".to_string(), |d| d.to_string())).collect();
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}\"{name}\" [{}]", shown.join(", "))?;
+        }
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::explainer::Settings;
 use crate::inputs::write_npy;
 use crate::model::hex;
-use crate::{Inputs, Model};
+use crate::{Inputs, Model, Remarks};
 
 /// Identity of the model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -70,8 +70,8 @@ pub struct Provenance {
     pub created: String,
     /// Seconds by stage.
     pub timings: Timings,
-    /// What the user should know before trusting the numbers.
-    pub warnings: Vec<String>,
+    /// What the user should know beside the numbers.
+    pub remarks: Remarks,
 }
 
 impl Provenance {
@@ -80,7 +80,7 @@ impl Provenance {
         inputs: &Inputs,
         settings: &Settings,
         runtime: &str,
-        warnings: Vec<String>,
+        remarks: Remarks,
     ) -> Self {
         let summary = |input: &crate::Input| InputSummary {
             name: input.name.clone(),
@@ -103,7 +103,7 @@ impl Provenance {
             version: env!("CARGO_PKG_VERSION").to_string(),
             created: rfc3339(SystemTime::now()),
             timings: Timings::default(),
-            warnings,
+            remarks,
         }
     }
 
@@ -112,20 +112,11 @@ impl Provenance {
         self
     }
 
-    /// Adds another method's times and warnings.
+    /// Adds another method's times and remarks.
     pub(crate) fn add(&mut self, other: Self) {
         self.timings.compile += other.timings.compile;
         self.timings.run += other.timings.run;
-        self.warn(other.warnings);
-    }
-
-    /// Adds warnings that are not there yet.
-    pub fn warn(&mut self, warnings: impl IntoIterator<Item = String>) {
-        for warning in warnings {
-            if !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
-            }
-        }
+        self.remarks.extend(&other.remarks);
     }
 }
 

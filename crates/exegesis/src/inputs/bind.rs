@@ -8,7 +8,7 @@ use super::{
     Arrays, Input, Kind, ReadOptions, Source, describe_ports, fit, image, kind, npy, npz, read_bytes,
     safetensors,
 };
-use crate::{Error, Preprocess, Result};
+use crate::{Error, Preprocess, Remarks, Result};
 
 /// What one file gave to one input.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub(crate) fn bind(
     ports: &[Port],
     sources: &[Source],
     options: &ReadOptions,
-    notes: &mut Vec<String>,
+    remarks: &mut Remarks,
 ) -> Result<Vec<Bound>> {
     for source in sources {
         let Some(name) = &source.name else { continue };
@@ -56,7 +56,7 @@ pub(crate) fn bind(
             Some(name) => ports.iter().filter(|p| p.name == *name).collect(),
             None => free.iter().filter_map(|i| ports.get(*i)).collect(),
         };
-        let pieces = read_source(source, &candidates, options, notes).map_err(|e| match e.kind() {
+        let pieces = read_source(source, &candidates, options, remarks).map_err(|e| match e.kind() {
             crate::ErrorKind::Input if !e.to_string().contains(&shown) => e.of(&shown),
             _ => e,
         })?;
@@ -89,7 +89,7 @@ fn read_source(
     source: &Source,
     candidates: &[&Port],
     options: &ReadOptions,
-    notes: &mut Vec<String>,
+    remarks: &mut Remarks,
 ) -> Result<Vec<Piece>> {
     let kind = kind(&source.path)?;
     let bytes = read_bytes(&source.path)?;
@@ -102,7 +102,7 @@ fn read_source(
             let preprocess = match &options.preprocess {
                 Some(preprocess) => preprocess.clone(),
                 None => {
-                    notes.push(format!(
+                    remarks.warn(format!(
                         "no preprocessing is known for input \"{}\": pixels are given as 0..255; say how the model was \
                          trained with --preprocess",
                         port.name
@@ -111,7 +111,7 @@ fn read_source(
                 }
             };
             let placed = preprocess.apply(&picture, &port.name, port.dtype, &shape)?;
-            notes.extend(placed.notes);
+            placed.notes.into_iter().for_each(|note| remarks.warn(note));
             let input = Input {
                 name: port.name.clone(),
                 tensor: placed.tensor,
@@ -122,7 +122,7 @@ fn read_source(
         Kind::Npy => {
             let port = only(candidates, "an array without a name")?;
             let tensor = npy::read(&bytes)?;
-            Ok(vec![array_piece(port, tensor, options, &file, notes)?])
+            Ok(vec![array_piece(port, tensor, options, &file, remarks)?])
         }
         Kind::Npz | Kind::Safetensors => {
             let wanted = |name: &str| candidates.iter().any(|port| port.name == name);
@@ -136,7 +136,7 @@ fn read_source(
                     .into_iter()
                     .filter_map(|(name, tensor)| {
                         let port = candidates.iter().find(|port| port.name == name)?;
-                        Some(array_piece(port, tensor, options, &file, notes))
+                        Some(array_piece(port, tensor, options, &file, remarks))
                     })
                     .collect();
             }
@@ -146,7 +146,7 @@ fn read_source(
                     let Arrays { arrays, .. } = read(&|_| true)?;
                     arrays
                         .into_iter()
-                        .map(|(_, tensor)| array_piece(port, tensor, options, &file, notes))
+                        .map(|(_, tensor)| array_piece(port, tensor, options, &file, remarks))
                         .collect()
                 }
                 _ => Err(Error::input(format!(
@@ -166,7 +166,7 @@ fn read_source(
                     let port = candidates.iter().find(|p| p.name == input.name);
                     if let Some(port) = port {
                         // Cells are text, so their conversion is reading, not a change to note.
-                        input.tensor = fit::fit(port, input.tensor, &mut Vec::new())?;
+                        input.tensor = fit::fit(port, input.tensor, &mut Remarks::default())?;
                     }
                     Ok(Piece { input, row_names: row_names.clone() })
                 })
@@ -181,9 +181,9 @@ fn array_piece(
     tensor: exegesis_graph::Tensor,
     options: &ReadOptions,
     file: &str,
-    notes: &mut Vec<String>,
+    remarks: &mut Remarks,
 ) -> Result<Piece> {
-    let mut tensor = fit::fit(port, tensor, notes)?;
+    let mut tensor = fit::fit(port, tensor, remarks)?;
     let mut first = 0;
     if let Some(rows) = options.rows.filter(|_| is_batched(port)) {
         first = rows.of(tensor.shape().first().copied().unwrap_or(0))?.start;

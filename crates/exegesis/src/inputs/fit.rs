@@ -4,15 +4,15 @@ use exegesis_graph::{DType, Data, Tensor};
 use exegesis_runtime::Port;
 
 use super::describe_port;
-use crate::{Error, Result};
+use crate::{Error, Remarks, Result};
 
 /// `tensor` in the type of `port`, with a batch axis if it lacks one.
 ///
 /// # Errors
 /// Float for integer or the reverse, values out of range, another rank or size, no elements, values that are not finite.
-pub(crate) fn fit(port: &Port, tensor: Tensor, notes: &mut Vec<String>) -> Result<Tensor> {
-    let tensor = convert(port, tensor, notes)?;
-    let tensor = with_batch(port, tensor, notes)?;
+pub(crate) fn fit(port: &Port, tensor: Tensor, remarks: &mut Remarks) -> Result<Tensor> {
+    let tensor = convert(port, tensor, remarks)?;
+    let tensor = with_batch(port, tensor, remarks)?;
     if tensor.is_empty() {
         return Err(Error::input(format!(
             "the array for input \"{}\" is empty: its shape is {:?}. Give at least one row.",
@@ -25,7 +25,7 @@ pub(crate) fn fit(port: &Port, tensor: Tensor, notes: &mut Vec<String>) -> Resul
     Ok(tensor)
 }
 
-fn convert(port: &Port, tensor: Tensor, notes: &mut Vec<String>) -> Result<Tensor> {
+fn convert(port: &Port, tensor: Tensor, remarks: &mut Remarks) -> Result<Tensor> {
     let (wanted, given) = (port.dtype, tensor.dtype());
     if wanted == given {
         return Ok(tensor);
@@ -57,7 +57,7 @@ fn convert(port: &Port, tensor: Tensor, notes: &mut Vec<String>) -> Result<Tenso
     } else {
         return Err(refuse(""));
     };
-    notes.push(format!("the array for input \"{}\" was converted from {given} to {wanted}", port.name));
+    remarks.note(format!("the array for input \"{}\" was converted from {given} to {wanted}", port.name));
     Ok(converted)
 }
 
@@ -81,12 +81,12 @@ fn narrow(dtype: DType, values: Vec<i64>) -> Option<Data> {
 }
 
 /// An array of one axis less than the input is one row.
-fn with_batch(port: &Port, tensor: Tensor, notes: &mut Vec<String>) -> Result<Tensor> {
+fn with_batch(port: &Port, tensor: Tensor, remarks: &mut Remarks) -> Result<Tensor> {
     match &port.shape {
         Some(shape) if tensor.rank() + 1 == shape.len() && shape[0].fixed().is_none_or(|n| n == 1) => {
             let mut with_batch = vec![1];
             with_batch.extend_from_slice(tensor.shape());
-            notes.push(format!("the array for input \"{}\" was taken as one row", port.name));
+            remarks.note(format!("the array for input \"{}\" was taken as one row", port.name));
             Ok(tensor.reshaped(with_batch)?)
         }
         _ => Ok(tensor),
@@ -142,11 +142,12 @@ mod tests {
 
     #[test]
     fn widths_convert_and_kinds_do_not() {
-        let mut notes = Vec::new();
-        let f = fit(&port(DType::F32, &[2]), Tensor::new([1, 2], vec![1.5f64, 2.0]).unwrap(), &mut notes)
+        let mut remarks = Remarks::default();
+        let f = fit(&port(DType::F32, &[2]), Tensor::new([1, 2], vec![1.5f64, 2.0]).unwrap(), &mut remarks)
             .unwrap();
-        assert_eq!((f.as_f32().unwrap(), notes.len()), (&[1.5f32, 2.0][..], 1));
-        let i = fit(&port(DType::I64, &[2]), Tensor::new([1, 2], vec![7u8, 9]).unwrap(), &mut notes).unwrap();
+        assert_eq!((f.as_f32().unwrap(), remarks.notes.len()), (&[1.5f32, 2.0][..], 1));
+        let i =
+            fit(&port(DType::I64, &[2]), Tensor::new([1, 2], vec![7u8, 9]).unwrap(), &mut remarks).unwrap();
         assert_eq!(i.as_i64().unwrap(), [7, 9]);
         for tensor in [
             Tensor::new([1, 2], vec![1i64, 2]).unwrap(),
@@ -158,18 +159,18 @@ mod tests {
         ] {
             let shown = format!("{tensor:?}");
             assert_eq!(
-                fit(&port(DType::F32, &[2]), tensor, &mut notes).unwrap_err().exit_code(),
+                fit(&port(DType::F32, &[2]), tensor, &mut remarks).unwrap_err().exit_code(),
                 3,
                 "{shown}"
             );
         }
         let big = Tensor::new([1, 1], vec![300i64]).unwrap();
-        assert!(fit(&port(DType::U8, &[1]), big, &mut notes).is_err());
+        assert!(fit(&port(DType::U8, &[1]), big, &mut remarks).is_err());
     }
 
     #[test]
     fn one_row_may_come_without_its_batch_axis() {
         let row = Tensor::vector(vec![1f32, 2.0]);
-        assert_eq!(fit(&port(DType::F32, &[2]), row, &mut Vec::new()).unwrap().shape(), [1, 2]);
+        assert_eq!(fit(&port(DType::F32, &[2]), row, &mut Remarks::default()).unwrap().shape(), [1, 2]);
     }
 }

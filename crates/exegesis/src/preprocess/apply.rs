@@ -2,10 +2,10 @@
 
 use exegesis_graph::{DType, Shape, Tensor};
 use exegesis_report::ImageView;
-use image::imageops::FilterType;
 use image::{DynamicImage, GenericImageView};
 
-use super::{Channels, Interpolation, Layout, Preprocess, ResizeTo};
+use super::resample::Pixels;
+use super::{Channels, Layout, Preprocess, ResizeTo};
 use crate::{Error, Result};
 
 /// A picture as a model wants it and as a reader should see it.
@@ -40,7 +40,7 @@ impl Preprocess {
         let frame = self.frame(name, shape)?;
         let mut notes = Vec::new();
         let sized = self.sized(picture, frame, name, &mut notes)?;
-        let (width, height) = (sized.width() as usize, sized.height() as usize);
+        let (width, height) = (sized.width, sized.height);
         let fits = |fixed: Option<usize>, is: usize| fixed.is_none_or(|n| n == is);
         if !fits(frame.size.0, height) || !fits(frame.size.1, width) {
             let want = |n: Option<usize>| n.map_or("any".to_string(), |n| n.to_string());
@@ -52,7 +52,7 @@ impl Preprocess {
             )));
         }
         let count = frame.channels.count();
-        let pixels = if count == 1 { sized.to_luma8().into_raw() } else { sized.to_rgb8().into_raw() };
+        let pixels = sized.samples;
         let values = self.values(&pixels, frame, width, height)?;
         let dims = match frame.layout {
             None => vec![1, height, width],
@@ -120,13 +120,7 @@ impl Preprocess {
         frame: Frame,
         name: &str,
         notes: &mut Vec<String>,
-    ) -> Result<DynamicImage> {
-        let filter = match self.interpolation.unwrap_or_default() {
-            Interpolation::Nearest => FilterType::Nearest,
-            Interpolation::Bilinear => FilterType::Triangle,
-            Interpolation::Bicubic => FilterType::CatmullRom,
-            Interpolation::Lanczos => FilterType::Lanczos3,
-        };
+    ) -> Result<Pixels> {
         let (width, height) = picture.dimensions();
         let side = |n: Option<usize>, own: u32| n.and_then(|n| u32::try_from(n).ok()).unwrap_or(own);
         let target = match self.resize {
@@ -146,18 +140,14 @@ impl Preprocess {
                 target
             }
         };
-        // What is drawn and what is resampled must be 8-bit samples, as in the pictures models were trained on.
-        let picture = match frame.channels {
-            Channels::Gray => DynamicImage::ImageLuma8(picture.to_luma8()),
-            _ => DynamicImage::ImageRgb8(picture.to_rgb8()),
+        let pixels = match frame.channels {
+            Channels::Gray => gray(picture),
+            _ => colour(picture),
         };
-        let resized = if target == (width, height) {
-            picture
-        } else {
-            picture.resize_exact(target.0, target.1, filter)
-        };
-        let Some((w, h)) = self.crop else { return Ok(resized) };
-        let (width, height) = resized.dimensions();
+        let resized =
+            pixels.resized(target.0 as usize, target.1 as usize, self.interpolation.unwrap_or_default());
+        let Some((w, h)) = self.crop.map(|(w, h)| (w as usize, h as usize)) else { return Ok(resized) };
+        let (width, height) = (resized.width, resized.height);
         if w > width || h > height {
             return Err(Error::input(format!(
                 "a crop of {w}x{h} does not fit in the picture, which is {width}x{height} before it. \
@@ -165,8 +155,8 @@ impl Preprocess {
             )));
         }
         // torchvision rounds half to even.
-        let offset = |outer: u32, inner: u32| (f64::from(outer - inner) / 2.0).round_ties_even() as u32;
-        Ok(resized.crop_imm(offset(width, w), offset(height, h), w, h))
+        let offset = |outer: usize, inner: usize| ((outer - inner) as f64 / 2.0).round_ties_even() as usize;
+        Ok(resized.cropped(offset(width, w), offset(height, h), w, h))
     }
 
     fn values(&self, pixels: &[u8], frame: Frame, width: usize, height: usize) -> Result<Vec<f64>> {
@@ -202,6 +192,34 @@ impl Preprocess {
         }
         Ok(values)
     }
+}
+
+/// 8-bit red, green and blue; transparency is dropped, as in Pillow's `convert("RGB")`.
+fn colour(picture: &DynamicImage) -> Pixels {
+    let rgb = picture.to_rgb8();
+    Pixels {
+        width: rgb.width() as usize,
+        height: rgb.height() as usize,
+        channels: 3,
+        samples: rgb.into_raw(),
+    }
+}
+
+/// 8-bit luminance by the weights of ITU-R 601, as in Pillow and OpenCV.
+fn gray(picture: &DynamicImage) -> Pixels {
+    if !picture.color().has_color() {
+        let luma = picture.to_luma8();
+        let (width, height) = (luma.width() as usize, luma.height() as usize);
+        return Pixels { width, height, channels: 1, samples: luma.into_raw() };
+    }
+    let Pixels { width, height, samples, .. } = colour(picture);
+    let luma = |rgb: &[u8]| match rgb {
+        [r, g, b] => {
+            ((u32::from(*r) * 19_595 + u32::from(*g) * 38_470 + u32::from(*b) * 7_471 + 0x8000) >> 16) as u8
+        }
+        _ => 0,
+    };
+    Pixels { width, height, channels: 1, samples: samples.chunks_exact(3).map(luma).collect() }
 }
 
 /// Shorter side to `n`, the longer one in proportion, rounded down.
@@ -254,6 +272,15 @@ mod tests {
         // Columns 30..70 of 100: the crop's centre is the picture's.
         let red = &placed.tensor.as_f32().unwrap()[..40];
         assert!((red[0] - 60.5).abs() <= 1.0 && (red[39] - 138.5).abs() <= 1.0, "{red:?}");
+    }
+
+    #[test]
+    fn luminance_is_that_of_pillow() {
+        let mut rgb = RgbImage::new(2, 1);
+        rgb.put_pixel(0, 0, Rgb([10, 200, 30]));
+        rgb.put_pixel(1, 0, Rgb([255, 0, 255]));
+        let placed = apply("none", &DynamicImage::ImageRgb8(rgb), &[1, 1, 2]).unwrap();
+        assert_eq!(placed.tensor.as_f32().unwrap(), [124.0, 105.0]);
     }
 
     #[test]

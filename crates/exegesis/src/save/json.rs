@@ -30,7 +30,8 @@ struct Summary<'a> {
     version: &'a str,
     created: &'a str,
     timings: Timings,
-    warnings: &'a [String],
+    /// Conversions are among them.
+    warnings: Vec<&'a String>,
 }
 
 #[derive(Serialize)]
@@ -147,7 +148,7 @@ pub(super) fn value(explanation: &Explanation) -> Value {
         version: &source.version,
         created: &source.created,
         timings: source.timings,
-        warnings: &source.warnings,
+        warnings: source.remarks.warnings.iter().chain(&source.remarks.notes).collect(),
     };
     serde_json::to_value(&summary).unwrap_or(Value::Null)
 }
