@@ -260,3 +260,28 @@ fn voice_activity_over_a_recording() {
         check_values(&values);
     }
 }
+
+#[test]
+fn branches_on_the_sample_rate_resolve() {
+    // The same network as three graphs; the rate is an input that an `If` asks for.
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    let wave: Vec<f32> = (0..576).map(|i| (i as f32 * 0.11).sin() * (i as f32 * 0.003).sin() * 0.5).collect();
+    std::fs::write(at.join("wave.npy"), floats("(1, 576)", &wave)).unwrap();
+    std::fs::write(at.join("state.npy"), floats("(2, 1, 128)", &[0.0; 256])).unwrap();
+    std::fs::write(at.join("rate.npy"), npy("<i8", "()", &16_000i64.to_le_bytes())).unwrap();
+    let bind = |name: &str, file: &str| format!("{name}={}", at.join(file).display());
+    let (wave, state, rate) = (bind("input", "wave.npy"), bind("state", "state.npy"), bind("sr", "rate.npy"));
+    let mut gradients = Vec::new();
+    for name in ["silero-vad.onnx", "silero-op18-ifless.onnx", "silero-16k-op15.onnx"] {
+        let Some(model) = fixture(name) else { return };
+        let summary = explain(at, &[&model, &wave, &state, &rate, "--method", "dlbacktrace"]);
+        check_relevance(&summary, &array(&at.join("e.safetensors"), "attribution/input").1);
+        explain(at, &[&model, &wave, &state, &rate, "--method", "gradient"]);
+        gradients.push(array(&at.join("e.safetensors"), "attribution/input").1);
+    }
+    let largest = gradients[0].iter().fold(0f32, |m, v| m.max(v.abs()));
+    for other in &gradients[1..] {
+        assert!(gradients[0].iter().zip(other).all(|(a, b)| (a - b).abs() < 1e-4 * largest));
+    }
+}
