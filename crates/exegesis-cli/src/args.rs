@@ -152,7 +152,7 @@ pub struct How {
     /// auto, rten or onnxruntime.
     #[arg(long, default_value = "auto")]
     pub runtime: String,
-    /// cpu, or cuda[:N].
+    /// `cpu`, or `cuda[:N]`.
     #[arg(long, default_value = "cpu")]
     pub device: String,
     /// Threads. Default: all cores.
