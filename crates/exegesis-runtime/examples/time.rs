@@ -1,7 +1,7 @@
-//! Times a model: `time MODEL.onnx [--batch 1,8] [--threads N] [--runs N] [--operators] [--dim NAME=SIZE]`.
+//! Times a model: `time MODEL.onnx [--batch 1,8] [--threads N] [--runs N] [--dim NAME=SIZE]`.
 //!
-//! Prints load time, median and least milliseconds per run for each batch with and without packed weights, and the peak
-//! memory of the process. Inputs are random; a symbolic first axis is the batch, other symbols are 128 unless given.
+//! Prints load time, median, least and processor milliseconds per run for each batch with and without packed weights, and
+//! the peak memory of the process. `--plain` also times the file as rten itself loads it. With `RTEN_TIMING=1` in the environment rten adds a table of operators to each run. Inputs are random; a symbolic first axis is the batch, other symbols are 128 unless given.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -16,19 +16,19 @@ struct Settings {
     batches: Vec<usize>,
     threads: Option<NonZeroUsize>,
     runs: usize,
-    operators: bool,
+    plain: bool,
     sizes: HashMap<String, usize>,
     prepack: Vec<Prepack>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let model = arguments.next().ok_or("usage: time MODEL.onnx [--batch 1,8] [--threads N] [--operators]")?;
+    let model = arguments.next().ok_or("usage: time MODEL.onnx [--batch 1,8] [--threads N]")?;
     let mut settings = Settings {
         batches: vec![1, 8],
         threads: None,
         runs: 15,
-        operators: false,
+        plain: false,
         sizes: HashMap::new(),
         prepack: vec![Prepack::Never, Prepack::Always],
     };
@@ -36,9 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
         match flag.as_str() {
             "--batch" => settings.batches = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
+            "--plain" => settings.plain = true,
             "--threads" => settings.threads = Some(value()?.parse()?),
             "--runs" => settings.runs = value()?.parse()?,
-            "--operators" => settings.operators = true,
             "--prepack" => {
                 settings.prepack = vec![if value()? == "always" { Prepack::Always } else { Prepack::Never }];
             }
@@ -49,10 +49,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             other => return Err(format!("unknown option {other}").into()),
         }
-    }
-    if settings.operators {
-        // Read by rten in every run; set before any thread exists.
-        eprintln!("per-operator times: run with RTEN_TIMING=1 in the environment");
     }
     for prepack in settings.prepack.clone() {
         measure(Path::new(&model), prepack, &settings)?;
@@ -86,21 +82,68 @@ fn measure(model: &Path, prepack: Prepack, settings: &Settings) -> Result<(), Bo
             .map(|port| Ok((port.name.clone(), random(port, *batch, &settings.sizes)?)))
             .collect::<Result<_, Box<dyn Error>>>()?;
         let borrowed: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, t)| (name.as_str(), t)).collect();
-        let mut times = vec![];
-        for _ in 0..settings.runs {
-            let start = Instant::now();
-            program.run_all(&borrowed)?;
-            times.push(start.elapsed().as_secs_f64() * 1e3);
+        program.run_all(&borrowed)?;
+        let label = format!("batch {batch}");
+        report(&label, settings.runs, &mut || program.run_all(&borrowed).map(drop).map_err(Into::into))?;
+        if settings.plain {
+            plain(model, prepack, &inputs, settings.runs)?;
         }
-        times.sort_by(f64::total_cmp);
-        println!(
-            "  batch {batch}: median {:.1} ms, least {:.1} ms, {} MB at peak",
-            times[times.len() / 2],
-            times[0],
-            memory("VmHWM:")
-        );
     }
     Ok(())
+}
+
+/// Runs `run` many times and prints what it took.
+fn report(
+    label: &str,
+    runs: usize,
+    run: &mut dyn FnMut() -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    let processor = processor_ms();
+    let mut times = vec![];
+    for _ in 0..runs {
+        let start = Instant::now();
+        run()?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    println!(
+        "  {label}: median {:.1} ms, least {:.1} ms, processor {:.1} ms, {} MB at peak",
+        times[times.len() / 2],
+        times[0],
+        (processor_ms() - processor) / runs as f64,
+        memory("VmHWM:")
+    );
+    Ok(())
+}
+
+/// The same file and inputs without our reader, lowering and writer.
+fn plain(
+    model: &Path,
+    prepack: Prepack,
+    inputs: &[(String, Tensor)],
+    runs: usize,
+) -> Result<(), Box<dyn Error>> {
+    let mut options = rten::ModelOptions::with_all_ops();
+    let model = options.prepack_weights(prepack == Prepack::Always).load_file(model)?;
+    let mut fed: Vec<(rten::NodeId, rten::Value)> = vec![];
+    for (name, tensor) in inputs {
+        let value = match tensor.as_f32() {
+            Some(data) => rten::Value::from_shape(tensor.shape(), data.to_vec())?,
+            None => {
+                let ints = tensor.to_i64().ok_or("an input that is neither float32 nor integer")?;
+                let ints: Vec<i32> = ints.into_iter().map(i32::try_from).collect::<Result<_, _>>()?;
+                rten::Value::from_shape(tensor.shape(), ints)?
+            }
+        };
+        fed.push((model.node_id(name)?, value));
+    }
+    let mut once = || -> Result<(), Box<dyn Error>> {
+        let views = fed.iter().map(|(id, value)| (*id, value.as_view().into())).collect();
+        model.run(views, model.output_ids(), None)?;
+        Ok(())
+    };
+    once()?;
+    report("rten alone", runs, &mut once)
 }
 
 /// A tensor for `port`: normal-ish floats, small token ids, masks of ones.
@@ -135,6 +178,16 @@ fn random(port: &Port, batch: usize, sizes: &HashMap<String, usize>) -> Result<T
         })
         .collect();
     Ok(Tensor::from_f64(port.dtype, shape, values)?)
+}
+
+/// Processor time that this process has used, over all threads; 0 where the system does not tell. Steadier than the
+/// clock on a machine that does other work.
+fn processor_ms() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program ends with a bracket and may hold spaces; user and system ticks are fields 14 and 15.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or_default();
+    (ticks(11) + ticks(12)) * 10.0
 }
 
 /// A field of the process status in megabytes; 0 where the system has none.

@@ -1,6 +1,6 @@
 //! From any graph of the vocabulary to one that rten runs.
 //!
-//! In order: layers of steps that rten lacks are unrolled and composites expanded; nodes are replaced by exact equivalents
+//! In order: layers that rten lacks become their steps and composites are expanded; nodes are replaced by exact equivalents
 //! ([`crate::table::support`] says which, one file per family here says how); types are narrowed to the four that rten
 //! has ([`narrow`]). What changes numbers beyond rounding is refused by the table before.
 
@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use exegesis_graph::passes::expand::expand;
 use exegesis_graph::passes::infer::ShapeInference;
-use exegesis_graph::passes::unroll;
+use exegesis_graph::passes::{roll, unroll};
 use exegesis_graph::{Builder, Error, Graph, Node, NodeId, Op, Tensor, ValueId, op};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -53,7 +53,7 @@ pub(crate) fn lower(mut graph: Graph) -> Result<Lowered> {
 }
 
 fn lower_graph(graph: &mut Graph) -> Result<()> {
-    unroll_steps(graph)?;
+    write_out_steps(graph)?;
     expand(graph, &|op| !composites::is_kept(op))?;
     ShapeInference::new().run(graph)?;
     attributes::spell_out(graph)?;
@@ -62,19 +62,39 @@ fn lower_graph(graph: &mut Graph) -> Result<()> {
     Ok(())
 }
 
-/// Unrolls the layers that rten can't run as they are.
-fn unroll_steps(graph: &mut Graph) -> Result<()> {
+/// Most steps of a layer that become copies. Longer and unknown ones become a loop: a graph of copies takes memory and
+/// load time for each step.
+const MAX_COPIES: usize = 32;
+
+/// Writes the layers that rten can't run as they are in primitive steps.
+fn write_out_steps(graph: &mut Graph) -> Result<()> {
     ShapeInference::new().run(graph)?;
-    let chosen: FxHashSet<String> = graph
-        .nodes()
-        .filter(|(_, node)| table::needs_unrolling(&node.op, &Context::new(graph, node)))
-        .map(|(_, node)| node.name.clone())
-        .collect();
-    if !chosen.is_empty() {
-        unroll::unroll(graph, &|node| chosen.contains(&node.name))?;
+    let (mut copied, mut looped) = (FxHashSet::default(), FxHashSet::default());
+    choose_layers(graph, &mut copied, &mut looped);
+    if !looped.is_empty() {
+        roll::roll(graph, &|node| looped.contains(&node.name))?;
+    }
+    if !copied.is_empty() {
+        unroll::unroll(graph, &|node| copied.contains(&node.name))?;
+    }
+    if !(looped.is_empty() && copied.is_empty()) {
         ShapeInference::new().run(graph)?;
     }
     Ok(())
+}
+
+/// Names of the layers to write as copies of their steps, and as loops.
+fn choose_layers(graph: &Graph, copied: &mut FxHashSet<String>, looped: &mut FxHashSet<String>) {
+    for (_, node) in graph.nodes() {
+        if table::needs_unrolling(&node.op, &Context::new(graph, node)) {
+            let short = roll::known_steps(graph, node).is_some_and(|steps| steps <= MAX_COPIES);
+            let chosen = if roll::is_layer(&node.op) && !short { &mut *looped } else { &mut *copied };
+            chosen.insert(node.name.clone());
+        }
+        for body in node.op.subgraphs() {
+            choose_layers(&body.graph, copied, looped);
+        }
+    }
 }
 
 /// Replaces every node that the table says is lowered, then those of the bodies of control flow.

@@ -3,6 +3,11 @@
 use std::num::NonZeroUsize;
 
 /// When weights are stored a second time in the layout of the matrix kernels.
+///
+/// Measured on two AVX2 cores (`examples/time.rs`, processor milliseconds per run): BERT-base with 128 tokens takes 320
+/// packed and 355 not at batch 1, 2450 and 2500 at batch 8; ResNet-50 130 and 1150 either way, because convolutions do
+/// not use it. Packing BERT-base takes 324 MB beside weights of 427 MB, and 0.1 s more at load. So it is worth its memory
+/// for many small batches of a model of matrix products, and off otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Prepack {
     /// Never: weights are packed again in every run.

@@ -26,3 +26,16 @@ fn text(payload: &(dyn Any + Send)) -> &str {
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("unknown cause")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::guarded;
+    use crate::ErrorKind;
+
+    #[test]
+    fn a_panic_becomes_an_error_that_says_what_was_done() {
+        let error = guarded::<()>("ran \"model\"", || panic!("index out of bounds")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Execution);
+        assert_eq!(error.to_string(), "rten failed while it ran \"model\": index out of bounds");
+    }
+}

@@ -10,7 +10,7 @@ use super::context::{Context, refuse};
 pub(super) fn support(op: &Op, context: &Context) -> Support {
     match op {
         Op::Lstm(_) | Op::Gru(_) | Op::Rnn(_) | Op::Scan(_) if needs_unrolling(op, context) => {
-            Lowered("its steps, unrolled")
+            Lowered("its steps, as copies or a loop")
         }
         Op::QuantizeLinear(_) if !context.has(2) => {
             context.floats(Lowered("an explicit zero point of uint8"))

@@ -36,6 +36,11 @@ fn long_short_term_memory() {
         short.push(Operand::Constant(Tensor::vector(vec![3i32, 2])));
         check_outputs(Lowered, layer.clone(), &short, 3);
     }
+    // Steps that are not known before the run become a loop.
+    let mut unknown = operands(4, 1);
+    unknown[0] = floats(&[3, 2, 4]).symbolic(&[0, 1]);
+    unknown.push(Operand::Constant(Tensor::vector(vec![3i32, 2])));
+    check_outputs(Lowered, op::Lstm { hidden_size: 5, ..Default::default() }, &unknown, 3);
     let names = ["Sigmoid", "Tanh", "Relu"].map(str::to_string).to_vec();
     let other = op::Lstm { hidden_size: 5, activations: names, ..Default::default() };
     check_outputs(Lowered, other, &operands(4, 1), 3);
@@ -47,7 +52,10 @@ fn gated_recurrent_units() {
         for linear_before_reset in [false, true] {
             let layer = op::Gru { hidden_size: 5, direction, linear_before_reset, ..Default::default() };
             let verdict = if linear_before_reset { Native } else { Lowered };
-            check_outputs(verdict, layer, &operands(3, directions(direction)), 2);
+            check_outputs(verdict, layer.clone(), &operands(3, directions(direction)), 2);
+            let mut unknown = operands(3, directions(direction));
+            unknown[0] = floats(&[3, 2, 4]).symbolic(&[0, 1]);
+            check_outputs(verdict, layer, &unknown, 2);
         }
         let layer = op::Rnn { hidden_size: 5, direction, ..Default::default() };
         check_outputs(Lowered, layer, &operands(1, directions(direction)), 2);
