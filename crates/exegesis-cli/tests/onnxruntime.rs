@@ -61,7 +61,8 @@ fn dlbacktrace_of_efficientnet_agrees() {
 }
 
 /// The gradient jumps where a unit crosses the corner of a ReLU6. Of the network's millions of units a few lie so near a
-/// corner that rounding decides; ONNX Runtime with and without its optimisations differs from itself as much.
+/// corner that rounding decides: changing the input by 1e-6 of its values moves ONNX Runtime's own gradient of the cat by
+/// 4e-3 to 1.4e-2 of its largest value, and the two runtimes differ by the same 4e-3.
 #[test]
 fn the_gradient_of_efficientnet_agrees_but_for_corners() {
     let Some(model) = fixture("efficientnet-lite0.onnx") else { return };

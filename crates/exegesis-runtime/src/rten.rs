@@ -1,7 +1,7 @@
 //! The embedded runtime: rten, an ONNX runtime in pure Rust.
 //!
 //! What lives here: loading a lowered graph into rten, running it, folding constants with it. What rten can't run is
-//! told by [`crate::table`], and turned into what it can by [`crate::lower`].
+//! told by [`crate::table`], and turned into what it can by `lower`.
 
 mod evaluate;
 mod guard;
@@ -14,7 +14,7 @@ use crate::{LoadOptions, Program, Result, Runtime};
 
 /// The runtime called `rten`.
 ///
-/// Arithmetic is f32 and i32: wider types of a graph are narrowed as [`crate::lower`] describes, and each narrowing is
+/// Arithmetic is f32 and i32: wider types of a graph are narrowed as `lower` describes, and each narrowing is
 /// noted in [`Program::notes`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RtenRuntime;

@@ -16,6 +16,8 @@ pub(super) struct RtenSession {
     pool: Option<Arc<ThreadPool>>,
     inputs: Vec<Binding>,
     outputs: Vec<Binding>,
+    /// Values that every run asks for so that rten keeps them; see `load`.
+    kept: Vec<NodeId>,
 }
 
 /// A port of the program within the model.
@@ -52,7 +54,13 @@ impl RtenSession {
                 None => Err(Error::execution(format!("rten lost the output \"{}\"", port.name))),
             })
             .collect::<Result<Vec<Binding>>>()?;
-        Ok(Self { name, model, pool, inputs, outputs })
+        Ok(Self { name, model, pool, inputs, outputs, kept: vec![] })
+    }
+
+    /// The session, asking for the values with these names in every run.
+    pub(super) fn keeping(mut self, names: &[String]) -> Self {
+        self.kept = names.iter().filter_map(|name| self.model.find_node(name)).collect();
+        self
     }
 
     fn input(&self, index: usize) -> Result<&Binding> {
@@ -82,6 +90,7 @@ impl Session for RtenSession {
                 nodes.push(node);
             }
         }
+        nodes.extend(self.kept.iter().filter(|kept| !nodes.contains(kept)).copied().collect::<Vec<_>>());
         let values = guarded(&format!("ran \"{}\"", self.name), || {
             let mut views: Vec<(NodeId, ValueOrView)> = Vec::with_capacity(narrowed.len());
             for (node, input) in &narrowed {
