@@ -34,22 +34,9 @@ def torch(model: str, batch: int, repeats: int, threads: int) -> dict:
     return json.loads(output.stdout)
 
 
-def find_median(tree: object, name: str) -> float:
-    """The median under the first key that contains `name`, wherever it is nested."""
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            if name in key and isinstance(value, dict) and "median_ms" in value:
-                return value["median_ms"]
-        for value in tree.values():
-            found = find_median(value, name)
-            if found == found:
-                return found
-    if isinstance(tree, list):
-        for value in tree:
-            found = find_median(value, name)
-            if found == found:
-                return found
-    return float("nan")
+def median(times: dict, measured: str) -> float:
+    """The median of what was `measured` (forward, input_gradient)."""
+    return next(result["median_ms"] for result in times["results"] if result["measured"] == measured)
 
 
 def main() -> None:
@@ -66,17 +53,16 @@ def main() -> None:
             mine = ours(options.folder, model, batch, options.repeats, options.threads)
             theirs = torch(model, batch, options.repeats, options.threads)
             rows = [
-                ("forward", find_median(theirs, "forward"), mine["forward_ms"]),
-                ("gradient", find_median(theirs, "gradient"), mine["gradient_ms"]),
-                ("DLBacktrace", float("nan"), mine["dlbacktrace_ms"]),
+                ("forward", median(theirs, "forward"), mine["forward_ms"]),
+                ("gradient", median(theirs, "input_gradient"), mine["gradient_ms"]),
+                ("DLBacktrace", None, mine["dlbacktrace_ms"]),
             ]
             for name, peer, own in rows:
-                known = peer == peer
-                print(
-                    f"| {title} | {batch} | {name} | {f'{peer:.1f}' if known else '-'} | {own:.1f} | "
-                    f"{f'{peer / own:.2f}' if known else '-'} | {own / mine['forward_ms']:.2f} |",
-                    flush=True,
-                )
+                theirs_ms = "-" if peer is None else f"{peer:.1f}"
+                ratio = "-" if peer is None else f"{peer / own:.2f}"
+                of_forward = own / mine["forward_ms"]
+                row = [title, str(batch), name, theirs_ms, f"{own:.1f}", ratio, f"{of_forward:.2f}"]
+                print(f"| {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":
