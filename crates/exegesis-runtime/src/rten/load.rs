@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use exegesis_graph::op::Unary;
 use exegesis_graph::passes::infer::ShapeInference;
-use exegesis_graph::{Graph, Op};
+use exegesis_graph::{Graph, Op, ValueId};
 use rten::{ModelOptions, ThreadPool};
+use rustc_hash::FxHashSet;
 
 use super::guard::guarded;
 use super::session::RtenSession;
@@ -45,19 +47,46 @@ pub(super) fn load(runtime: &str, mut graph: Graph, options: &LoadOptions) -> Re
 /// use, and then copies it for every trip, which makes long loops quadratic; a value that is also asked for is kept and
 /// only referred to.
 fn keep_captures(graph: &mut Graph) -> Vec<String> {
-    let mut captured = vec![];
+    let varying = varying_values(graph);
+    // rten drops Identity nodes and refuses two outputs that are then one value.
+    let mut listed: FxHashSet<ValueId> = graph.outputs.iter().map(|output| origin(graph, *output)).collect();
+    let mut kept = vec![];
     for (_, node) in graph.nodes() {
         let Op::Loop(op) = &node.op else { continue };
         let own = node.inputs.len().saturating_sub(op.body.captures.len());
-        captured.extend(node.inputs.iter().skip(own).flatten().copied());
-    }
-    captured.retain(|value| graph.producer(*value).is_some());
-    captured.sort();
-    captured.dedup();
-    for value in &captured {
-        if !graph.outputs.contains(value) {
-            graph.outputs.push(*value);
+        for value in node.inputs.iter().skip(own).flatten() {
+            let value = origin(graph, *value);
+            // Small whole numbers (trip counts, positions) are cheap to copy, and rten may fold several into one.
+            let heavy = graph.value(value).dtype.is_some_and(|dtype| dtype.is_float());
+            if heavy && graph.producer(value).is_some() && varying.contains(&value) && listed.insert(value) {
+                kept.push(value);
+            }
         }
     }
-    captured.into_iter().map(|value| graph.value(value).name.clone()).collect()
+    graph.outputs.extend(&kept);
+    kept.into_iter().map(|value| graph.value(value).name.clone()).collect()
+}
+
+/// The value behind Identity nodes.
+fn origin(graph: &Graph, mut value: ValueId) -> ValueId {
+    while let Some(node) = graph.producer_node(value) {
+        match (&node.op, node.input(0)) {
+            (Op::Unary(Unary::Identity), Some(input)) => value = input,
+            _ => break,
+        }
+    }
+    value
+}
+
+/// Values that depend on an input; rten folds the others into constants.
+fn varying_values(graph: &Graph) -> FxHashSet<ValueId> {
+    let mut varying: FxHashSet<ValueId> = graph.inputs.iter().copied().collect();
+    let Ok(order) = graph.topological_order() else { return varying };
+    for id in order {
+        let node = graph.node(id);
+        if node.inputs.iter().flatten().any(|input| varying.contains(input)) {
+            varying.extend(node.outputs.iter().flatten());
+        }
+    }
+    varying
 }
