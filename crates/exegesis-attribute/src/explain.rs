@@ -4,7 +4,7 @@ use exegesis_graph::op::Binary;
 use exegesis_graph::passes::{
     common_subexpressions, dead_code, expand, loop_invariants, raise, roll, unroll,
 };
-use exegesis_graph::{Builder, Dim, Evaluator, Graph, Op, Role, ValueId};
+use exegesis_graph::{Builder, Dim, Graph, Op, Role, ValueId};
 use rustc_hash::FxHashSet;
 
 use crate::BatchAxis;
@@ -79,10 +79,8 @@ pub struct Explained {
 pub fn explain(
     mut graph: Graph,
     request: &Request,
-    evaluator: &dyn Evaluator,
     observer: &mut dyn FnMut(&str, &Graph),
 ) -> Result<Explained> {
-    let _ = evaluator;
     loop_invariants::hoist(&mut graph)?;
     raise::raise(&mut graph)?;
     observer("raised", &graph);

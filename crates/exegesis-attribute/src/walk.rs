@@ -21,8 +21,7 @@ pub enum OnMissingRule {
     Error,
     /// Hand the signal to the only carrier operand unchanged.
     Pass,
-    /// Use the gradient of the operator times its input share (`x * dy/dx * r / y` is not formed; the plain vector-
-    /// Jacobian product is used).
+    /// Use the vector-Jacobian product of the operator, as the gradient does.
     Gradient,
 }
 

@@ -32,7 +32,7 @@ fn explained(mut graph: Graph, method: Method, target: Target) -> Explained {
     prepare(&mut graph, &Reference, &mut |_, _| {}).unwrap();
     let mut request = Request::new(method);
     request.target = target;
-    explain(graph, &request, &Reference, &mut |_, _| {}).unwrap()
+    explain(graph, &request, &mut |_, _| {}).unwrap()
 }
 
 /// The explained graph with loops over an open number of steps, and with the steps of `feeds` one after the other.

@@ -112,8 +112,8 @@ fn attributions_of(
     if target.is_some() {
         request.target = Target::Input;
     }
-    let explained = explain(prepared(network, file, axes), &request, &Reference, &mut |_, _| ())
-        .map_err(|e| e.to_string())?;
+    let explained =
+        explain(prepared(network, file, axes), &request, &mut |_, _| ()).map_err(|e| e.to_string())?;
     let mut feeds = recorded.inputs();
     feeds.extend(target.map(|target| ("target", target.clone())));
     let values = run(&explained.graph, &feeds).map_err(|e| e.to_string())?;

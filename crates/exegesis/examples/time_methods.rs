@@ -36,8 +36,7 @@ fn main() -> Result<(), Failure> {
             let mut request = Request::new(Method::parse(method)?);
             request.diagnostics = false;
             let start = Instant::now();
-            let explained =
-                exegesis_attribute::explain(fixed.clone(), &request, &RtenRuntime, &mut |_, _| {})?;
+            let explained = exegesis_attribute::explain(fixed.clone(), &request, &mut |_, _| {})?;
             let compile = start.elapsed().as_secs_f64() * 1e3;
             let nodes = explained.graph.node_count();
             let ms = time(explained.graph, &inputs, repeats, prepack)?;

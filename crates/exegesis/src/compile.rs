@@ -3,7 +3,7 @@
 use exegesis_attribute::{Explained, Request, explain};
 use exegesis_graph::onnx;
 
-use crate::explainer::{EVALUATOR, Settings};
+use crate::explainer::Settings;
 use crate::{Model, Result};
 
 /// The model with its explanation as an ONNX file of opset 18: its own inputs and outputs, `attribution/<input>` and, for
@@ -15,7 +15,7 @@ use crate::{Model, Result};
 /// A request that does not fit the model, or a node without a rule.
 pub(crate) fn compile(model: &Model, mut request: Request, settings: &Settings) -> Result<Vec<u8>> {
     request.diagnostics = false;
-    let explained = explain(model.graph().clone(), &request, &EVALUATOR, &mut |_, _| {})?;
+    let explained = explain(model.graph().clone(), &request, &mut |_, _| {})?;
     let mut graph = explained.graph.clone();
     for (key, value) in metadata(model, &request, &explained) {
         graph.metadata.insert(key.to_string(), value);

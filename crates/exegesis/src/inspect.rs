@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use exegesis_attribute::{Error as AttributeError, Method, MissingRule, Request, explain};
 use exegesis_graph::{Graph, passes};
 
-use crate::explainer::EVALUATOR;
 use crate::{Error, Model, Result};
 
 /// A stage of the graph on its way to an explanation.
@@ -49,7 +48,7 @@ impl Model {
             .filter_map(|info| Method::parse(info.name).ok().map(|method| (info.name, method)))
             .map(|(name, method)| {
                 let request = Request { method, diagnostics: false, ..request.clone() };
-                let result = explain(self.graph().clone(), &request, &EVALUATOR, &mut |_, _| {});
+                let result = explain(self.graph().clone(), &request, &mut |_, _| {});
                 let mut coverage = Coverage { method: name, nodes: None, missing: Vec::new(), error: None };
                 match result {
                     Ok(explained) => coverage.nodes = Some(explained.graph.node_count()),
@@ -80,7 +79,7 @@ impl Model {
                 text = Some(passes::print::text(graph));
             }
         };
-        let result = explain(self.graph().clone(), request, &EVALUATOR, &mut observer);
+        let result = explain(self.graph().clone(), request, &mut observer);
         match (text, result) {
             (Some(text), _) => Ok(text),
             (None, Err(error)) => Err(error.into()),

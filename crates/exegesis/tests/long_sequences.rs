@@ -21,8 +21,7 @@ fn a_sequence_of_known_great_length_agrees_with_the_reference() {
     for method in ["gradient", "dlbacktrace"] {
         let mut request = Request::new(Method::parse(method).unwrap());
         request.diagnostics = false;
-        let explained =
-            exegesis_attribute::explain(graph.clone(), &request, &RtenRuntime, &mut |_, _| {}).unwrap();
+        let explained = exegesis_attribute::explain(graph.clone(), &request, &mut |_, _| {}).unwrap();
         assert!(explained.graph.node_count() < 1000, "{method}: rolled, not unrolled");
         let array = Array::from_tensor(&input).unwrap();
         let expected = exegesis_reference::run(&explained.graph, &[("sequence", array)]).unwrap();

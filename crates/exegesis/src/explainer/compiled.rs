@@ -141,5 +141,5 @@ fn put_together(model: &Model, request: &Request, signature: &Signature) -> Resu
             e.what()
         ))
     })?;
-    Ok(explain(graph, request, &EVALUATOR, &mut |_, _| {})?)
+    Ok(explain(graph, request, &mut |_, _| {})?)
 }
