@@ -46,12 +46,15 @@ impl RuleSet for DlBacktraceRules {
             if matches!(&node.op, Op::Resize(resize) if resize.mode == ResizeMode::Nearest) {
                 // Each cell goes to the one that it was copied from.
                 let relevance = map.adjoint(cx, r, Coefficients::Signed)?;
+                cx.sends_vanishing = cx.vanishes;
                 return Ok(Outcome::at(map.operand, count, relevance));
             }
             let relevance = linear_core::default_mode(cx, &map, r)?;
             return Ok(Outcome::at(map.operand, count, relevance));
         }
         if let Some(outcome) = movement::backward(cx, node, signals)? {
+            // An operand that is 0 was copied to a 0, or won as one.
+            cx.sends_vanishing = cx.vanishes;
             return Ok(outcome);
         }
         let Some(r) = first else {

@@ -145,9 +145,37 @@ impl Ledger {
         self.book(b, batch, class.column(), amount)
     }
 
+    /// Books what `whole` has over `kept`: the difference of their sums, which costs no difference of the values, and is
+    /// exactly 0 where they are the same.
+    pub(crate) fn absorb_rest(
+        &mut self,
+        b: &mut Builder<'_>,
+        batch: &BatchAxis,
+        class: Class,
+        [whole, kept]: [ValueId; 2],
+    ) -> Result<()> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        let rest = match (batch.row_sums(b, whole)?, batch.row_sums(b, kept)?) {
+            (Some(whole), Some(kept)) => Some(b.sub(whole, kept)?),
+            _ => None,
+        };
+        self.book_sum(b, class.column(), rest)
+    }
+
     fn book(&mut self, b: &mut Builder<'_>, batch: &BatchAxis, column: usize, amount: ValueId) -> Result<()> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        let sum = batch.row_sums(b, amount)?;
+        self.book_sum(b, column, sum)
+    }
+
+    /// Adds a `[batch, 1]` sum to a column of the entry at hand; without one the entry is incomplete.
+    fn book_sum(&mut self, b: &mut Builder<'_>, column: usize, sum: Option<ValueId>) -> Result<()> {
         let Some(entry) = self.entries.get_mut(self.current) else { return Ok(()) };
-        match batch.row_sums(b, amount)? {
+        match sum {
             None => entry.complete = false,
             Some(sum) => {
                 // Parts of a model may be held in another precision.

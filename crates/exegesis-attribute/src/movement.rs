@@ -2,6 +2,7 @@
 //! maxima share equally.
 
 mod gather;
+mod max_pool;
 mod maximum;
 mod slice;
 

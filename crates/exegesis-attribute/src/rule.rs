@@ -36,6 +36,11 @@ pub struct Context<'a, 'g> {
     pub carriers: &'a FxHashSet<ValueId>,
     pub(crate) ledger: &'a mut Ledger,
     pub(crate) batch: &'a BatchAxis,
+    /// True if the signals on the outputs are exactly 0 wherever the outputs are: what a rule multiplied with the
+    /// magnitude of a value is. Such relevance needs no care for dead units.
+    pub vanishes: bool,
+    /// A rule sets this where all signals that it sends are exactly 0 wherever the operand that receives is.
+    pub sends_vanishing: bool,
 }
 
 impl Context<'_, '_> {
@@ -55,6 +60,14 @@ impl Context<'_, '_> {
     /// The graph can't be treated.
     pub fn absorb(&mut self, class: Class, amount: ValueId) -> Result<()> {
         self.ledger.absorb(self.b, self.batch, class, amount)
+    }
+
+    /// Books what `whole` has over `kept` (both with the batch axis) as absorbed by the node at hand.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn absorb_rest(&mut self, class: Class, whole: ValueId, kept: ValueId) -> Result<()> {
+        self.ledger.absorb_rest(self.b, self.batch, class, [whole, kept])
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Substitution {
 struct Arrival {
     signal: ValueId,
     from: Option<Arc<str>>,
+    /// The signal is 0 wherever the value is ([`Context::vanishes`]).
+    vanishes: bool,
 }
 
 /// What a walk produced.
@@ -89,7 +91,7 @@ pub fn propagate(
     let mut pending: FxHashMap<ValueId, Vec<Arrival>> = FxHashMap::default();
     for (value, signal) in seeds {
         if carriers.contains(value) {
-            pending.entry(*value).or_default().push(Arrival { signal: *signal, from: None });
+            pending.entry(*value).or_default().push(Arrival { signal: *signal, from: None, vanishes: false });
         }
     }
     let mut signals = FxHashMap::default();
@@ -105,10 +107,12 @@ pub fn propagate(
         let source: Arc<str> = Arc::from(node.source_name());
         let mut incoming = Vec::with_capacity(node.outputs.len());
         let mut from_others = vec![];
+        let mut vanishes = true;
         for output in &node.outputs {
             incoming.push(match output {
                 Some(value) => {
                     let arrived = pending.get(value).map_or(&[][..], Vec::as_slice);
+                    vanishes &= arrived.iter().all(|a| a.vanishes);
                     let inside = |a: &Arrival| a.from.as_deref() == Some(&*source);
                     let external: Vec<ValueId> =
                         arrived.iter().filter(|a| !inside(a)).map(|a| a.signal).collect();
@@ -127,7 +131,7 @@ pub fn propagate(
             continue;
         }
         ledger.open(b, batch, &node, &from_others)?;
-        let mut cx = Context { b, carriers: &carriers, ledger, batch };
+        let mut cx = Context { b, carriers: &carriers, ledger, batch, vanishes, sends_vanishing: false };
         let mut outcome = match reverse_loop::handles(&node.op) {
             true => reverse_loop::backward(rules, &mut cx, &node, &incoming, on_missing),
             false => rules.backward(&mut cx, &node, &incoming),
@@ -139,6 +143,7 @@ pub fn propagate(
             match substitute {
                 Some((by, replaced)) => {
                     substitutions.push(Substitution { node: node.source_name().to_string(), op, by });
+                    cx.sends_vanishing = false;
                     outcome = replaced;
                 }
                 None => {
@@ -151,13 +156,18 @@ pub fn propagate(
                 }
             }
         }
+        let vanishes = cx.sends_vanishing;
         let Outcome::Signals(produced) = outcome else { continue };
         for (operand, signal) in node.inputs.iter().zip(produced) {
             let (Some(operand), Some(signal)) = (operand, signal) else { continue };
             if !carriers.contains(operand) {
                 continue;
             }
-            pending.entry(*operand).or_default().push(Arrival { signal, from: Some(source.clone()) });
+            pending.entry(*operand).or_default().push(Arrival {
+                signal,
+                from: Some(source.clone()),
+                vanishes,
+            });
             let producer = b.graph().producer_node(*operand).filter(|_| !roots.contains(operand));
             if producer.is_none_or(|p| p.source_name() != &*source) {
                 ledger.send(b, batch, signal)?;

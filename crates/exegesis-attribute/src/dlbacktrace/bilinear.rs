@@ -42,5 +42,6 @@ pub fn default_mode(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result
     let on_b = cx.b.mul(abs_b, back_b)?;
     cx.b.assume_shape(on_a, a);
     cx.b.assume_shape(on_b, b);
+    cx.sends_vanishing = true;
     Ok(Outcome::Signals(vec![Some(on_a), Some(on_b)]))
 }

@@ -1,7 +1,7 @@
 //! Sums, products, pass-through and the remaining reductions (specification 5.2, 5.3, 5.5, 5.6).
 
 use exegesis_graph::op::{Binary, ReduceKind, Unary};
-use exegesis_graph::{Error, Node, Role, ValueId};
+use exegesis_graph::{Error, Node, Op, Role, ValueId};
 
 use super::linear_core::safe_share;
 use crate::Result;
@@ -20,8 +20,50 @@ pub fn pass_to(cx: &mut Context<'_, '_>, node: &Node, operand: usize, r: ValueId
         ));
     }
     let Some(x) = node.input(operand) else { return Ok(Outcome::NoRule("an operand is missing".into())) };
+    cx.sends_vanishing = cx.vanishes && keeps_zero(cx, node, operand);
     let r = cx.b.sum_to(r, x)?;
     Ok(Outcome::at(operand, node.inputs.len(), r))
+}
+
+/// True if the output of `node` is exactly 0 wherever its operand is.
+fn keeps_zero(cx: &Context<'_, '_>, node: &Node, operand: usize) -> bool {
+    match &node.op {
+        Op::Unary(
+            Unary::Abs
+            | Unary::Asin
+            | Unary::Asinh
+            | Unary::Atan
+            | Unary::Atanh
+            | Unary::Erf
+            | Unary::HardSwish
+            | Unary::Identity
+            | Unary::Mish
+            | Unary::Neg
+            | Unary::Relu
+            | Unary::Sin
+            | Unary::Sinh
+            | Unary::Softsign
+            | Unary::Sqrt
+            | Unary::Tan
+            | Unary::Tanh,
+        )
+        | Op::Celu(_)
+        | Op::Elu(_)
+        | Op::Gelu(_)
+        | Op::LeakyRelu(_)
+        | Op::Selu(_)
+        | Op::Swish(_)
+        | Op::Binary(Binary::Mul) => true,
+        Op::Binary(Binary::Div | Binary::PRelu) => operand == 0,
+        Op::Clip(_) => {
+            let bound = |i: usize| match node.input(i) {
+                None => Some(0.0),
+                Some(bound) => cx.b.graph().constant(bound).and_then(|t| t.single()),
+            };
+            bound(1).is_some_and(|low| low <= 0.0) && bound(2).is_some_and(|high| high >= 0.0)
+        }
+        _ => false,
+    }
 }
 
 /// Hands everything to the first operand that is a carrier (numerator, base).
@@ -68,6 +110,7 @@ pub fn share(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcom
             signals.push(None);
         }
     }
+    cx.sends_vanishing = true;
     Ok(Outcome::Signals(signals))
 }
 
@@ -86,6 +129,7 @@ pub fn product(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outc
     if carriers.len() < 2 {
         return to_first_carrier(cx, node, r);
     }
+    cx.sends_vanishing = cx.vanishes;
     let half = cx.b.mul_scalar(r, 0.5)?;
     Ok(Outcome::Signals(vec![Some(cx.b.sum_to(half, a)?), Some(cx.b.sum_to(half, b)?)]))
 }
@@ -102,6 +146,7 @@ fn gate(
     let from_a = cx.b.sub(y, a)?;
     let from_b = cx.b.sub(y, b)?;
     let (d1, d2) = (cx.b.abs(from_a)?, cx.b.abs(from_b)?);
+    cx.sends_vanishing = cx.vanishes;
     let sum = cx.b.add(d1, d2)?;
     let floor = cx.b.scalar(super::DEAD, sum)?;
     let differs = cx.b.op(Binary::Greater, &[sum, floor])?;

@@ -1,6 +1,6 @@
 //! Derivatives of element-wise functions of one operand.
 
-use exegesis_graph::op::{Binary, GeluForm, Unary};
+use exegesis_graph::op::{Binary, GeluForm, HardSigmoid, Unary};
 use exegesis_graph::{Node, Op, ValueId};
 
 use crate::Result;
@@ -22,7 +22,7 @@ pub fn backward(cx: &mut Context<'_, '_>, node: &Node, g: ValueId) -> Result<Out
             Some(signal) => signal,
             None => return Ok(Outcome::NoRule("it has no derivative".into())),
         },
-        Op::Clip(_) => clip(cx, node, x, g)?,
+        Op::Clip(_) => clip(cx, node, [x, y], g)?,
         Op::Elu(op) => {
             // x > 0: 1, else alpha exp(x) = y + alpha.
             let negative = cx.b.add_scalar(y, f64::from(op.alpha))?;
@@ -106,9 +106,9 @@ fn unary(
         Unary::Identity => return Ok(Some(g)),
         Unary::Neg => return Ok(Some(cx.b.unary(Unary::Neg, g)?)),
         Unary::Relu => {
-            let positive = greater(cx, x, 0.0)?;
-            let zero = cx.b.scalar(0.0, g)?;
-            return Ok(Some(cx.b.select(positive, g, zero)?));
+            // The output says what the input says, and the input need not be kept for it.
+            let mask = step(cx, y)?;
+            return Ok(Some(cx.b.mul(mask, g)?));
         }
         Unary::Ceil | Unary::Floor | Unary::Round | Unary::Sign => return Ok(Some(cx.b.zeros_like(x)?)),
         Unary::Abs => cx.b.unary(Unary::Sign, x)?,
@@ -203,22 +203,28 @@ fn unary(
     Ok(Some(cx.b.mul(g, derivative)?))
 }
 
-fn clip(cx: &mut Context<'_, '_>, node: &Node, x: ValueId, g: ValueId) -> Result<ValueId> {
-    let zero = cx.b.scalar(0.0, g)?;
-    let mut inside = None;
-    for (bound, kind) in [(node.input(1), Binary::Greater), (node.input(2), Binary::Less)] {
-        if let Some(bound) = bound {
-            let holds = cx.b.op(kind, &[x, bound])?;
-            inside = Some(match inside {
-                None => holds,
-                Some(other) => cx.b.op(Binary::And, &[other, holds])?,
-            });
-        }
+/// 1 where `x > 0`, else 0: `clip(x * 3.4e38, 0, 1)`, one vectorised pass in every runtime where a comparison and a
+/// selection are two slow ones. Positive numbers below 3e-39 (deep in the denormal range) give a fraction.
+fn step(cx: &mut Context<'_, '_>, x: ValueId) -> Result<ValueId> {
+    Ok(cx.b.op(HardSigmoid { alpha: f32::MAX, beta: 0.0 }, &[x])?)
+}
+
+/// `g` inside the bounds, 0 at and beyond them: `x` is inside where `y` is.
+fn clip(cx: &mut Context<'_, '_>, node: &Node, [x, y]: [ValueId; 2], g: ValueId) -> Result<ValueId> {
+    let mut signal = g;
+    for (index, bound) in [node.input(1), node.input(2)].into_iter().enumerate() {
+        let Some(bound) = bound else { continue };
+        let known = cx.b.graph().constant(bound).and_then(|t| t.single());
+        let distance = match (index, known) {
+            (0, Some(0.0)) => y,
+            (0, _) => cx.b.sub(y, bound)?,
+            _ => cx.b.sub(bound, y)?,
+        };
+        cx.b.assume_shape(distance, x);
+        let inside = step(cx, distance)?;
+        signal = cx.b.mul(inside, signal)?;
     }
-    match inside {
-        None => Ok(g),
-        Some(inside) => Ok(cx.b.select(inside, g, zero)?),
-    }
+    Ok(signal)
 }
 
 /// `g` where `x > 0`, else `g * slope`.
@@ -250,15 +256,16 @@ fn gaussian(cx: &mut Context<'_, '_>, x: ValueId, c: f64) -> Result<ValueId> {
     Ok(cx.b.unary(Unary::Exp, scaled)?)
 }
 
-/// `Phi(x) + x phi(x)`.
+/// `Phi(x) + x phi(x)`, as `(1 + erf u)/2 + u / exp(u^2 + ln sqrt(pi))` with `u = x / sqrt 2`: few passes over the data, and
+/// the affine map in the vectorised form of a sigmoid that never clips.
 fn gelu_erf(cx: &mut Context<'_, '_>, x: ValueId) -> Result<ValueId> {
-    let scaled = cx.b.mul_scalar(x, std::f64::consts::FRAC_1_SQRT_2)?;
-    let erf = cx.b.unary(Unary::Erf, scaled)?;
-    let half = cx.b.mul_scalar(erf, 0.5)?;
-    let cdf = cx.b.add_scalar(half, 0.5)?;
-    let bell = gaussian(cx, x, 0.5)?;
-    let density = cx.b.mul_scalar(bell, 1.0 / (2.0 * std::f64::consts::PI).sqrt())?;
-    let slope = cx.b.mul(x, density)?;
+    let u = cx.b.mul_scalar(x, std::f64::consts::FRAC_1_SQRT_2)?;
+    let erf = cx.b.unary(Unary::Erf, u)?;
+    let cdf = cx.b.op(HardSigmoid { alpha: 0.5, beta: 0.5 }, &[erf])?;
+    let square = cx.b.mul(u, u)?;
+    let exponent = cx.b.add_scalar(square, std::f64::consts::PI.ln() / 2.0)?;
+    let growth = cx.b.unary(Unary::Exp, exponent)?;
+    let slope = cx.b.div(u, growth)?;
     Ok(cx.b.add(cdf, slope)?)
 }
 

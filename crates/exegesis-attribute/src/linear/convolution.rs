@@ -1,10 +1,10 @@
-//! Adjoints of convolutions: as a convolution with the flipped kernel where the stride is 1, else as a transposed
-//! convolution brought to the size of the input.
+//! Adjoints of convolutions: as a convolution with the flipped kernel where the stride is 1, as one per phase where it is
+//! not, and else as a transposed convolution brought to the size of the input.
 
 use exegesis_graph::op::{self, AutoPad};
-use exegesis_graph::{Dim, Error, Node, Op, Tensor, ValueId};
+use exegesis_graph::{Dim, Error, Node, Op, ValueId};
 
-use super::Coefficients;
+use super::{Coefficients, phases};
 use crate::Result;
 use crate::rule::Context;
 
@@ -153,7 +153,8 @@ pub fn adjoint_of_conv(
         (0..n).all(|i| geo.strides[i] == 1 && geo.begins[i] < geo.extent(i) && geo.ends[i] < geo.extent(i));
     let constant = cx.b.graph().constant(w).cloned();
     if let (true, Some(tensor)) = (fits, constant.as_deref()) {
-        let flipped = flip_kernel(cx, tensor, conv.group.max(1) as usize)?;
+        let taps: Vec<Vec<usize>> = geo.kernel.iter().map(|k| (0..*k).rev().collect()).collect();
+        let flipped = phases::part_of_kernel(cx, tensor, conv.group.max(1) as usize, &taps)?;
         let flipped = match form {
             Coefficients::Signed => flipped,
             Coefficients::Absolute => cx.b.abs(flipped)?,
@@ -172,6 +173,12 @@ pub fn adjoint_of_conv(
         let out = cx.b.op(reversed, &[g, flipped])?;
         cx.b.assume_shape(out, x);
         return Ok(out);
+    }
+    if let Some(tensor) = constant.as_deref().filter(|_| geo.strides.iter().any(|s| *s > 1)) {
+        let (group, absolute) = (conv.group.max(1) as usize, form == Coefficients::Absolute);
+        if let Some(out) = phases::adjoint_of_strided(cx, g, tensor, x, &geo, group, absolute)? {
+            return Ok(out);
+        }
     }
     let w = match form {
         Coefficients::Signed => w,
@@ -309,22 +316,4 @@ pub fn adjoint_of_conv_transpose(
     let out = cx.b.op(back, &[g, w])?;
     cx.b.assume_shape(out, x);
     Ok(out)
-}
-
-/// Weights `[m, c/group, k...]` of a convolution as those of its adjoint: `[c, m/group, k...]`, kernels reversed.
-fn flip_kernel(cx: &mut Context<'_, '_>, w: &Tensor, group: usize) -> Result<ValueId> {
-    let shape = w.shape().to_vec();
-    let (m, c_per_group) = (shape[0], shape[1]);
-    let cells: usize = shape[2..].iter().product();
-    let m_per_group = m / group;
-    let mut flipped_shape = vec![c_per_group * group, m_per_group];
-    flipped_shape.extend(&shape[2..]);
-    let index = (0..c_per_group * group).flat_map(move |c| {
-        let (g, c_in) = (c / c_per_group, c % c_per_group);
-        (0..m_per_group).flat_map(move |m_in| {
-            let row = (g * m_per_group + m_in) * c_per_group + c_in;
-            (0..cells).rev().map(move |k| row * cells + k)
-        })
-    });
-    Ok(cx.b.permuted_constant(w, flipped_shape, index)?)
 }

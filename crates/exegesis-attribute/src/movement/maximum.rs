@@ -3,7 +3,7 @@
 use exegesis_graph::op::Binary;
 use exegesis_graph::{Error, Node, Op, Tensor, ValueId};
 
-use super::{keep_axes, reduced_axes};
+use super::{keep_axes, max_pool, reduced_axes};
 use crate::Result;
 use crate::ledger::Class;
 use crate::linear::{Geometry, adjoint_of_windows, pooling};
@@ -70,8 +70,8 @@ pub fn elementwise(cx: &mut Context<'_, '_>, node: &Node, g: ValueId) -> Result<
     Ok(Outcome::Signals(signals))
 }
 
-/// Sends `g` to the tied maxima of each window. The windows are taken apart by a convolution with one-hot kernels, and
-/// put together again by its adjoint.
+/// Sends `g` to the tied maxima of each window: tap by tap where the sizes are known, else the windows are taken apart by
+/// a convolution with one-hot kernels, and put together again by its adjoint.
 ///
 /// # Errors
 /// The graph can't be treated.
@@ -90,6 +90,9 @@ pub fn pool(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId) -> Re
     };
     let mut geo = crate::linear::geometry(cx, &window, x)?;
     pooling::extend_for_ceil(cx, &mut geo, x, y)?;
+    if let Some(out) = max_pool::by_taps(cx, &geo, [x, y], g)? {
+        return Ok(out);
+    }
     let n = geo.kernel.len();
     let (x_shape, y_shape) = (cx.b.shape(x)?.clone(), cx.b.shape(y)?.clone());
     let plane = pooling::spatial_only(cx, x, &x_shape)?;
