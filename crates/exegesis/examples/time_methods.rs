@@ -1,4 +1,5 @@
-//! Times a model's forward pass and its explanations on the embedded runtime, and prints JSON.
+//! Times a model's forward pass and its explanations on the embedded runtime, in turns, and prints JSON: medians, and the
+//! median ratio of a round.
 //!
 //! `cargo run --release -p exegesis --example time_methods -- MODEL.onnx [--batch 1,8] [--length 128] [--repeats 7]`
 //!
@@ -12,6 +13,8 @@ use exegesis_graph::{DType, Dim, Graph, onnx, passes};
 use exegesis_runtime::{LoadOptions, Prepack, Program, RtenRuntime, Runtime};
 
 type Failure = Box<dyn std::error::Error>;
+
+const METHODS: [&str; 2] = ["gradient", "dlbacktrace"];
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,21 +33,25 @@ fn main() -> Result<(), Failure> {
     for batch in batches {
         let fixed = fix_lengths(&graph, length)?;
         let inputs = random_inputs(&fixed, batch)?;
-        let forward = time(fixed.clone(), &inputs, repeats, prepack)?;
-        let mut line = format!("{{\"model\": {model:?}, \"batch\": {batch}, \"forward_ms\": {forward:.2}");
-        for method in ["gradient", "dlbacktrace"] {
+        let mut programs = vec![load(fixed.clone(), prepack)?];
+        let mut line = format!("{{\"model\": {model:?}, \"batch\": {batch}");
+        for method in METHODS {
             let mut request = Request::new(Method::parse(method)?);
             request.diagnostics = false;
             let start = Instant::now();
             let explained = exegesis_attribute::explain(fixed.clone(), &request, &mut |_, _| {})?;
             let compile = start.elapsed().as_secs_f64() * 1e3;
             let nodes = explained.graph.node_count();
-            let ms = time(explained.graph, &inputs, repeats, prepack)?;
-            line += &format!(
-                ", \"{method}_ms\": {ms:.2}, \"{method}_ratio\": {:.2}, \"{method}_nodes\": {nodes}, \
-                 \"{method}_compile_ms\": {compile:.1}",
-                ms / forward
-            );
+            line += &format!(", \"{method}_nodes\": {nodes}, \"{method}_compile_ms\": {compile:.1}");
+            programs.push(load(explained.graph, prepack)?);
+        }
+        let rounds = time(&programs, &inputs, repeats)?;
+        let column = |f: &dyn Fn(&[f64]) -> f64| median(rounds.iter().map(|round| f(round)).collect());
+        line += &format!(", \"forward_ms\": {:.2}", column(&|round| round[0]));
+        for (i, method) in METHODS.iter().enumerate() {
+            let ms = column(&|round| round[i + 1]);
+            let ratio = column(&|round| round[i + 1] / round[0]);
+            line += &format!(", \"{method}_ms\": {ms:.2}, \"{method}_ratio\": {ratio:.2}");
         }
         println!("{line}}}");
     }
@@ -91,19 +98,30 @@ fn random_inputs(graph: &Graph, batch: usize) -> Result<Vec<(String, Tensor)>, F
     Ok(inputs)
 }
 
-/// Median milliseconds of a run, after warming up.
-fn time(graph: Graph, inputs: &[(String, Tensor)], repeats: usize, prepack: Prepack) -> Result<f64, Failure> {
-    let options = LoadOptions { prepack, ..LoadOptions::default() };
-    let program: Program = RtenRuntime.load(graph, &options)?;
+fn load(graph: Graph, prepack: Prepack) -> Result<Program, Failure> {
+    Ok(RtenRuntime.load(graph, &LoadOptions { prepack, ..LoadOptions::default() })?)
+}
+
+/// Milliseconds of each program in each round, after two rounds of warming up. All programs run in each round, so that
+/// what else the machine does meets them alike.
+fn time(programs: &[Program], inputs: &[(String, Tensor)], repeats: usize) -> Result<Vec<Vec<f64>>, Failure> {
     let feeds: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    let mut times = vec![];
-    for i in 0..repeats + 2 {
-        let start = Instant::now();
-        program.run_all(&feeds)?;
-        if i >= 2 {
+    let mut rounds = vec![];
+    for round in 0..repeats + 2 {
+        let mut times = vec![];
+        for program in programs {
+            let start = Instant::now();
+            program.run_all(&feeds)?;
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }
+        if round >= 2 {
+            rounds.push(times);
+        }
     }
-    times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
+    Ok(rounds)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

@@ -179,12 +179,12 @@ pub fn part_of_kernel(
         .collect();
     let mut shape = vec![per_group * group, m_per_group];
     shape.extend(&lengths);
-    let index = (0..per_group * group).flat_map(move |c| {
+    let picked = &picked;
+    let index = (0..per_group * group).flat_map(|c| {
         let (g, c_in) = (c / per_group, c % per_group);
-        let picked = picked.clone();
         (0..m_per_group).flat_map(move |m_in| {
             let row = (g * m_per_group + m_in) * per_group + c_in;
-            picked.clone().into_iter().map(move |k| row * size + k)
+            picked.iter().map(move |k| row * size + k)
         })
     });
     Ok(cx.b.permuted_constant(w, shape, index)?)
