@@ -70,8 +70,17 @@ impl LinearMap {
     /// # Errors
     /// The node is ill-formed.
     pub fn of(cx: &mut Context<'_, '_>, node: &Node) -> Result<Option<Self>> {
-        let carriers = cx.carrier_operands(node);
-        let &[operand] = carriers.as_slice() else { return Ok(None) };
+        match cx.carrier_operands(node).as_slice() {
+            [operand] => Self::in_operand(cx, node, *operand),
+            _ => Ok(None),
+        }
+    }
+
+    /// The node as a linear map of one operand, with the others, whether they vary or not, as coefficients.
+    ///
+    /// # Errors
+    /// The node is ill-formed.
+    pub fn in_operand(cx: &mut Context<'_, '_>, node: &Node, operand: usize) -> Result<Option<Self>> {
         let Some(x) = node.input(operand) else { return Ok(None) };
         let other = |i: usize| node.input(i).filter(|_| i != operand);
         let mut bias = None;
