@@ -129,6 +129,13 @@ impl RuleSet for Gradient {
             Op::Compress(_) => selection::compress(cx, node, g),
             Op::Unique(_) => selection::unique(cx, node, g),
             Op::EyeLike(_) => selection::nothing(cx, node, x),
+            Op::Resize(_) if cx.carrier_operands(node) == [0] => match LinearMap::in_operand(cx, node, 0)? {
+                Some(map) => {
+                    let signal = map.adjoint(cx, g, Coefficients::Signed)?;
+                    Ok(Outcome::at(0, node.inputs.len(), signal))
+                }
+                None => Ok(Outcome::NoRule("its input is missing".into())),
+            },
             Op::GridSample(op) => grid_sample::backward(cx, node, op, g),
             Op::RoiAlign(op) => roi_align::backward(cx, node, op, g),
             _ => elementwise::backward(cx, node, g),

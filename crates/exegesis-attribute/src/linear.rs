@@ -10,7 +10,7 @@ mod resize;
 pub use convolution::{Geometry, Window, adjoint_of_windows, geometry};
 pub use einsum::{einsum_adjoint, is_reversible_einsum};
 
-use exegesis_graph::op::{self, ReduceKind};
+use exegesis_graph::op::{self, CoordinateMode, ReduceKind};
 use exegesis_graph::{Dim, Node, Op, Tensor, ValueId};
 
 use crate::Result;
@@ -65,11 +65,17 @@ enum Kind {
 }
 
 impl LinearMap {
-    /// The node as a linear map, or `None` if it is not one (several carriers, or another kind of operator).
+    /// The node as a linear map, or `None` if it is not one (several carriers, or another kind of operator). A `Resize`
+    /// of a region is affine: cells outside take a given value.
     ///
     /// # Errors
     /// The node is ill-formed.
     pub fn of(cx: &mut Context<'_, '_>, node: &Node) -> Result<Option<Self>> {
+        if let Op::Resize(resize) = &node.op
+            && resize.coordinate_transformation_mode == CoordinateMode::TfCropAndResize
+        {
+            return Ok(None);
+        }
         match cx.carrier_operands(node).as_slice() {
             [operand] => Self::in_operand(cx, node, *operand),
             _ => Ok(None),

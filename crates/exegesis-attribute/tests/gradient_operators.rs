@@ -27,7 +27,7 @@ const ELSEWHERE: [(&str, &str); 5] = [
 
 for_each_family!(check);
 for_each_family! { check; GRADIENT_FAMILIES:
-    dynamic_convolutions 0 norm_pools 1 other_normalization 2 sampling 3 selection 4
+    dynamic_convolutions 0 norm_pools 1 other_normalization 2 sampling 3 selection 4 regions 5
 }
 
 /// Compares every case with central differences; all failures are reported together.

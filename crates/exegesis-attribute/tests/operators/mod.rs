@@ -13,7 +13,8 @@
 //! | `normalization` | Softmax, LogSoftmax, batch, layer, RMS, instance, group and Lp normalisation | axes, bias, groups |
 //! | `other_normalization` | LRN, MeanVarianceNormalization; the others with varying scale, bias and moments | windows, axes, which operands vary |
 //! | `movement` | Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Concat, Split, Slice, Gather, GatherElements, GatherND, ScatterElements, ScatterND, Pad, Expand, Tile, Where, TopK, DepthToSpace, SpaceToDepth, Trilu, ReverseSequence | axes, steps, indices, modes, symbolic sizes |
-//! | `resize` | Resize | modes, coordinates, sizes and scales, antialias, regions |
+//! | `resize` | Resize | modes, coordinates, sizes and scales, antialias |
+//! | `regions` | the same | crops |
 //! | `sampling` | GridSample, RoiAlign | modes, padding, ranks, conventions of coordinates, which operands vary |
 //! | `selection` | ScatterElements and ScatterND with a reduction, Compress, Unique, OneHot, Range, EyeLike, Clip, Mod, Pad | which operands vary, ties, zeros, several writes to a cell |
 //! | `selection` | ArgMax, ArgMin, casts, comparisons, sizes, rounding, quantisation | beside a path that has a gradient |
@@ -53,12 +54,13 @@ pub const FAMILIES: [Family; 9] = [
 ];
 
 /// The families whose operators have a gradient but, in these forms, no specified relevance.
-pub const GRADIENT_FAMILIES: [Family; 5] = [
+pub const GRADIENT_FAMILIES: [Family; 6] = [
     ("dynamic_convolutions", convolutions::dynamic),
     ("norm_pools", pools::norms),
     ("other_normalization", normalization::others),
     ("sampling", sampling::cases),
     ("selection", selection::cases),
+    ("regions", resize::regions),
 ];
 
 /// Tests that hand each family's cases to a function.

@@ -103,6 +103,20 @@ pub fn cases() -> Vec<Case> {
         let name = format!("{} with antialias to a size", mode.as_str());
         cases.push(case(name, move |net| resize(net, op.clone(), None, Some(&[2, 9]))));
     }
+    cases.push(case("all axes, four scales", |net| {
+        let op = op::Resize { mode: ResizeMode::Linear, ..Default::default() };
+        resize(net, op, Some(&[1.0, 1.0, 2.0, 1.5]), None)
+    }));
+    cases.push(case("channels last", |net| {
+        let op = op::Resize { mode: ResizeMode::Linear, axes: Some(vec![-3, -2]), ..Default::default() };
+        resize(net, op, Some(&[2.0, 1.5]), None)
+    }));
+    cases
+}
+
+/// Parts of planes, and what is outside of them.
+pub fn regions() -> Vec<Case> {
+    let mut cases = vec![];
     for mode in [ResizeMode::Nearest, ResizeMode::Linear, ResizeMode::Cubic] {
         for region in
             [[0.2f32, 0.1, 0.8, 0.7], [0.0, 0.0, 1.0, 1.0], [-0.3, 0.4, 0.9, 1.5], [0.9, 0.8, 0.1, 0.2]]
@@ -112,7 +126,7 @@ pub fn cases() -> Vec<Case> {
                     coordinate_transformation_mode: CoordinateMode::TfCropAndResize,
                     extrapolation_value: 3.0,
                     mode,
-                    axes: axes.clone(),
+                    axes: Some(vec![2, 3]),
                     ..Default::default()
                 };
                 let name = format!("{} of the region {region:?} to {sizes:?}", mode.as_str());
@@ -126,13 +140,5 @@ pub fn cases() -> Vec<Case> {
             }
         }
     }
-    cases.push(case("all axes, four scales", |net| {
-        let op = op::Resize { mode: ResizeMode::Linear, ..Default::default() };
-        resize(net, op, Some(&[1.0, 1.0, 2.0, 1.5]), None)
-    }));
-    cases.push(case("channels last", |net| {
-        let op = op::Resize { mode: ResizeMode::Linear, axes: Some(vec![-3, -2]), ..Default::default() };
-        resize(net, op, Some(&[2.0, 1.5]), None)
-    }));
     cases
 }

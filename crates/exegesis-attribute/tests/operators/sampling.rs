@@ -56,7 +56,7 @@ fn roi_align(net: &mut Net, op: op::RoiAlign, varying: [bool; 2], dtype: &str) -
     // Inside, across the border, shorter than a cell, far outside.
     let corners: Vec<f64> = vec![
         0.43, 0.71, 4.17, 3.39, //
-        -1.31, 2.11, 8.87, 9.23, //
+        -1.31, 2.31, 8.87, 9.23, //
         2.13, 2.27, 2.41, 2.83, //
         20.1, 20.3, 23.7, 24.9,
     ];
