@@ -101,6 +101,23 @@ fn refusals_name_the_operator() {
     }
 }
 
+/// Windows of a ceil-mode pool can't be counted before the run: an error, not a broadcast to their number.
+#[test]
+fn maxima_in_ceil_mode_need_sizes() {
+    let mut net = Net::new(0, Batch::Symbolic);
+    let data = net.random.distinct(common::BATCH * 4);
+    let x = net.input_with(&[0, 1, 4], &[(2, "width")], data);
+    let op = exegesis_graph::op::MaxPool {
+        kernel_shape: vec![3],
+        ceil_mode: true,
+        strides: vec![2],
+        ..Default::default()
+    };
+    let y = net.op(op, &[x]);
+    let error = common::walk(&net, &[y], &Gradient, None).err().map(|e| e.to_string());
+    assert!(error.as_ref().is_some_and(|e| e.contains("fix the input's dimensions")), "{error:?}");
+}
+
 /// Conventions where no derivative exists: `Relu'(0) = 0`; all tied extremes share equally.
 #[test]
 fn kinks_and_ties() {
@@ -173,6 +190,41 @@ fn conventions() -> Vec<Convention> {
             vec![0.0, 0.0, 3.0, 4.0],
             |net, x| reduce(ReduceKind::L2, net, x),
             vec![0.0, 0.0, 0.6, 0.8],
+        ),
+        (
+            "Lp pool of zeros",
+            vec![0.0, 0.0, 3.0, 4.0],
+            |net, x| {
+                let axes = net.ints(&[1]);
+                let x = net.op(exegesis_graph::op::Unsqueeze {}, &[x, axes]);
+                net.op(exegesis_graph::op::LpPool { kernel_shape: vec![2], ..Default::default() }, &[x])
+            },
+            vec![0.0, 0.0, 0.6, 0.8],
+        ),
+        (
+            "Normalisation of a zero row",
+            vec![0.0, 0.0, 3.0, 4.0],
+            |net, x| {
+                let y = net.op(exegesis_graph::op::LpNormalization { axis: 1, p: 2 }, &[x]);
+                let weight = net.constant(&[2], vec![1.0, 0.0]);
+                net.op(exegesis_graph::op::Binary::Mul, &[y, weight])
+            },
+            vec![0.0, 0.0, 0.128, -0.096],
+        ),
+        (
+            "Equal values that are one distinct value",
+            vec![5.0, 1.0, 5.0, 5.0, 2.0, 2.0],
+            |net, x| net.op(exegesis_graph::op::Unique { axis: None, sorted: true }, &[x]),
+            vec![1.0 / 3.0, 1.0, 1.0 / 3.0, 1.0 / 3.0, 0.5, 0.5],
+        ),
+        (
+            "Clip at its bounds",
+            vec![-1.0, 0.5, 2.0, 3.0],
+            |net, x| {
+                let bounds = [-1.0, 2.0].map(|b| net.constant(&[], vec![b]));
+                net.op(exegesis_graph::op::Clip {}, &[x, bounds[0], bounds[1]])
+            },
+            vec![0.0, 1.0, 0.0, 0.0],
         ),
         (
             "Product with one zero, and with two",

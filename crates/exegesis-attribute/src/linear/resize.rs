@@ -25,8 +25,8 @@ pub fn apply(
     let (from, to) = (cx.b.shape(x)?.clone(), cx.b.shape(out_value)?.clone());
     let plans = plans(cx, node, resize, &from, &to)?;
     let mut out = v;
-    for axis in 0..rank {
-        let Some(plan) = &plans[axis] else { continue };
+    for (axis, plan) in plans.iter().enumerate() {
+        let Some(plan) = plan else { continue };
         let (size, resized) = (plan.size, plan.resized);
         let mut matrix = plan.matrix(resize);
         if form == Coefficients::Absolute {

@@ -3,10 +3,10 @@
 //! parameters, and values that leave the real numbers on their way.
 
 use exegesis_graph::op::{self, Binary, PadMode, ScatterReduction, Unary};
-use exegesis_graph::{DType, Op};
+use exegesis_graph::{DType, Op, ValueId};
 
 use super::{Case, case};
-use crate::common::{BATCH, sizes};
+use crate::common::{BATCH, Net, sizes};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![];
@@ -161,12 +161,12 @@ fn parameters(cases: &mut Vec<Case>) {
     }
 }
 
+/// Appends an operator to a value.
+type Step = Box<dyn Fn(&mut Net, ValueId) -> ValueId>;
+
 /// Operators whose result does not change with small changes of the operand, beside a path that does.
 fn without_slope(cases: &mut Vec<Case>) {
-    let mut beside = |name: String,
-                      step: Box<
-        dyn Fn(&mut crate::common::Net, exegesis_graph::ValueId) -> exegesis_graph::ValueId,
-    >| {
+    let mut beside = |name: String, step: Step| {
         cases.push(case(name, move |net| {
             let x = net.distinct(&[0, 4]);
             let flat = step(net, x);
