@@ -21,8 +21,9 @@ use exegesis_runtime::{ErrorKind, LoadOptions, RtenRuntime, Runtime};
 use operators::Case;
 
 /// What rten refuses, by a part of the reason.
-const REFUSED: [(&str, &str); 4] = [
+const REFUSED: [(&str, &str); 5] = [
     ("Unique", "it is not implemented"),
+    ("LpPool", "`ceil_mode` or automatic padding of this pool needs an input of known size"),
     ("LRN", "the rank of its input is not known"),
     ("ConvTranspose", "three spatial axes need a known depth"),
     ("ConvTranspose", "`kernel_shape` must be known for three axes"),
