@@ -96,7 +96,10 @@ fn compare(net: &Net, outputs: &[exegesis_graph::ValueId]) -> Result<bool, Strin
         }
         let bound = 2e-4 * largest(&want.data) + 1e-5;
         let got = tensor.to_f64().unwrap_or_default();
-        if let Some(i) = (0..got.len()).find(|i| !((got[*i] - want.data[*i]).abs() <= bound)) {
+        if let Some(i) = (0..got.len()).find(|i| {
+            let difference = (got[*i] - want.data[*i]).abs();
+            difference.is_nan() || difference > bound
+        }) {
             return Err(format!(
                 "element {i} is {}, not {}\n got {got:?}\nwant {:?}",
                 got[i], want.data[i], want.data
