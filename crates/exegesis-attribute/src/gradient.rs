@@ -1,10 +1,21 @@
 //! The gradient rule set: vector-Jacobian products. `Relu'(0) = 0`, ties of maxima share equally.
 
 mod elementwise;
+mod grid_sample;
+mod lp_pool;
+mod lrn;
 mod normalization;
+mod parameters;
 mod reduction;
+mod roi_align;
+mod sampling;
+mod scatter;
+mod selection;
+mod weights;
 
-use exegesis_graph::op::{Binary, ReduceKind, Variadic};
+use exegesis_graph::op::{
+    Binary, PadMode, ReduceKind, ScatterElements, ScatterND, ScatterReduction, Variadic,
+};
 use exegesis_graph::{Node, Op, ValueId};
 
 use crate::linear::{self, Coefficients, LinearMap};
@@ -36,10 +47,13 @@ impl RuleSet for Gradient {
             let r = map.adjoint(cx, g, Coefficients::Signed)?;
             return Ok(Outcome::at(map.operand, node.inputs.len(), r));
         }
+        if let Some(outcome) = combined(cx, node, signals)? {
+            return Ok(outcome);
+        }
         if let Some(outcome) = movement::backward(cx, node, signals)? {
             return Ok(outcome);
         }
-        let (Some(g), Some(_)) = (signals.first().copied().flatten(), node.input(0)) else {
+        let (Some(g), Some(x)) = (signals.first().copied().flatten(), node.input(0)) else {
             return Ok(Outcome::NoRule("only its first output has a gradient here".into()));
         };
         match &node.op {
@@ -103,9 +117,45 @@ impl RuleSet for Gradient {
             | Op::RmsNormalization(_)
             | Op::InstanceNormalization(_)
             | Op::GroupNormalization(_)
-            | Op::LpNormalization(_) => normalization::backward(cx, node, g),
+            | Op::LpNormalization(_)
+            | Op::MeanVarianceNormalization(_) => normalization::backward(cx, node, g),
+            Op::Lrn(_) => lrn::backward(cx, node, g),
+            Op::LpPool(_) | Op::GlobalLpPool(_) => lp_pool::backward(cx, node, g),
+            Op::Conv(_) | Op::ConvTranspose(_) => weights::backward(cx, node, g),
+            Op::Clip(_) if cx.carrier_operands(node) != [0] => parameters::clip(cx, node, g),
+            Op::Mod(_) => parameters::modulo(cx, node, g),
+            Op::OneHot(_) => parameters::one_hot(cx, node, g),
+            Op::Range(_) => parameters::range(cx, node, g),
+            Op::Compress(_) => selection::compress(cx, node, g),
+            Op::Unique(_) => selection::unique(cx, node, g),
+            Op::EyeLike(_) => selection::nothing(cx, node, x),
+            Op::Resize(_) if cx.carrier_operands(node) == [0] => match LinearMap::in_operand(cx, node, 0)? {
+                Some(map) => {
+                    let signal = map.adjoint(cx, g, Coefficients::Signed)?;
+                    Ok(Outcome::at(0, node.inputs.len(), signal))
+                }
+                None => Ok(Outcome::NoRule("its input is missing".into())),
+            },
+            Op::GridSample(op) => grid_sample::backward(cx, node, op, g),
+            Op::RoiAlign(op) => roi_align::backward(cx, node, op, g),
             _ => elementwise::backward(cx, node, g),
         }
+    }
+}
+
+/// Operators that move elements and, in some forms, also combine them, which not every method treats alike.
+fn combined(cx: &mut Context<'_, '_>, node: &Node, signals: &[Option<ValueId>]) -> Result<Option<Outcome>> {
+    let Some(g) = signals.first().copied().flatten() else { return Ok(None) };
+    match &node.op {
+        Op::ScatterElements(ScatterElements { reduction, .. }) | Op::ScatterND(ScatterND { reduction })
+            if *reduction != ScatterReduction::None =>
+        {
+            scatter::backward(cx, node, *reduction, g).map(Some)
+        }
+        Op::Pad(pad) if pad.mode == PadMode::Constant && cx.carries(node, 2) => {
+            parameters::pad(cx, node, g).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 

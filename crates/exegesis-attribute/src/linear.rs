@@ -10,7 +10,7 @@ mod resize;
 pub use convolution::{Geometry, Window, adjoint_of_windows, geometry};
 pub use einsum::{einsum_adjoint, is_reversible_einsum};
 
-use exegesis_graph::op::{self, ReduceKind};
+use exegesis_graph::op::{self, CoordinateMode, ReduceKind};
 use exegesis_graph::{Dim, Node, Op, Tensor, ValueId};
 
 use crate::Result;
@@ -65,13 +65,28 @@ enum Kind {
 }
 
 impl LinearMap {
-    /// The node as a linear map, or `None` if it is not one (several carriers, or another kind of operator).
+    /// The node as a linear map, or `None` if it is not one (several carriers, or another kind of operator). A `Resize`
+    /// of a region is affine: cells outside take a given value.
     ///
     /// # Errors
     /// The node is ill-formed.
     pub fn of(cx: &mut Context<'_, '_>, node: &Node) -> Result<Option<Self>> {
-        let carriers = cx.carrier_operands(node);
-        let &[operand] = carriers.as_slice() else { return Ok(None) };
+        if let Op::Resize(resize) = &node.op
+            && resize.coordinate_transformation_mode == CoordinateMode::TfCropAndResize
+        {
+            return Ok(None);
+        }
+        match cx.carrier_operands(node).as_slice() {
+            [operand] => Self::in_operand(cx, node, *operand),
+            _ => Ok(None),
+        }
+    }
+
+    /// The node as a linear map of one operand, with the others, whether they vary or not, as coefficients.
+    ///
+    /// # Errors
+    /// The node is ill-formed.
+    pub fn in_operand(cx: &mut Context<'_, '_>, node: &Node, operand: usize) -> Result<Option<Self>> {
         let Some(x) = node.input(operand) else { return Ok(None) };
         let other = |i: usize| node.input(i).filter(|_| i != operand);
         let mut bias = None;

@@ -90,14 +90,10 @@ pub fn backward(
             let r = cx.b.op(scatter, &[zeros, indices, g])?;
             to_first(r)
         }
-        Op::GatherND(gather) => match (gather.batch_dims, node.input(1)) {
-            (0, Some(indices)) => {
-                let zeros = cx.b.zeros_like(x)?;
-                let r = cx.b.op(op::ScatterND { reduction: ScatterReduction::Add }, &[zeros, indices, g])?;
-                to_first(r)
-            }
-            _ => Ok(Some(Outcome::NoRule("batch_dims other than 0".into()))),
-        },
+        Op::GatherND(gather) => {
+            let r = gather::gather_nd(cx, node, g, x, gather.batch_dims)?;
+            to_first(r)
+        }
         Op::ScatterElements(_) | Op::ScatterND(_) => gather::scatter(cx, node, g).map(Some),
         Op::TopK(topk) => {
             let indices = match node.output(1) {
@@ -271,4 +267,5 @@ fn depth_to_space(
     Ok(cx.b.reshape_like(moved, x)?)
 }
 
+pub(crate) use gather::count_up;
 pub(crate) use linear::{keep_axes, reduced_axes};

@@ -73,6 +73,14 @@ macro_rules! operators {
                 }
             }
 
+            /// Names of all operators of the vocabulary, composites and control flow included.
+            pub fn vocabulary() -> impl Iterator<Item = &'static str> {
+                let families = Unary::ALL.iter().map(|k| k.as_str()).chain(Binary::ALL.iter().map(|k| k.as_str()));
+                let families = families.chain(Variadic::ALL.iter().map(|k| k.as_str()));
+                let families = families.chain(ReduceKind::ALL.iter().map(|k| k.as_str()));
+                families.chain([$($onnx),*]).chain(["If", "Loop", "Scan"])
+            }
+
             /// The operator called `op_type` with these attributes (already those of the canonical opset or of a
             /// composite), or `None` if the name is not in the vocabulary. Attributes that were used are removed from
             /// `attributes`. Control flow is read elsewhere.

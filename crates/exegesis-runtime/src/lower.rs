@@ -181,9 +181,12 @@ fn replacement(b: &mut Builder, node: &Node) -> exegesis_graph::Result<Vec<Value
         }
         // Reduced over no axes; rten would still take absolute values, squares or logarithms.
         Op::Reduce(_) => one(b.op(op::Unary::Identity, &[operand(node, 0)?])),
-        Op::ArgMax(_) | Op::ArgMin(_) | Op::Compress(_) | Op::OneHot(_) | Op::Range(_) => {
-            one(indexing::replace(b, node))
-        }
+        Op::ArgMax(_)
+        | Op::ArgMin(_)
+        | Op::Compress(_)
+        | Op::OneHot(_)
+        | Op::Range(_)
+        | Op::ScatterElements(_) => one(indexing::replace(b, node)),
         Op::SpaceToDepth(_)
         | Op::Pad(_)
         | Op::Slice(_)
@@ -195,6 +198,7 @@ fn replacement(b: &mut Builder, node: &Node) -> exegesis_graph::Result<Vec<Value
             let inputs = vec![node.input(0), node.input(1), Some(zero)];
             b.op_with(node.op.clone(), inputs, 1)
         }
+        Op::Einsum(_) => one(contraction(b, node)),
         Op::Resize(a) => one(interpolation::replace(b, node, a)),
         Op::Conv(a) => one(spatial::convolution(b, node, a)),
         Op::ConvTranspose(a) => one(spatial::transposed(b, node, a)),
@@ -202,6 +206,19 @@ fn replacement(b: &mut Builder, node: &Node) -> exegesis_graph::Result<Vec<Value
         op if op.is_composite() => one(composites::replace(b, node)),
         _ => Err(Error::unsupported(format!("{} has no replacement", node.op.name()))),
     }
+}
+
+/// An Einstein sum whose ellipses stand for as many axes in every operand: missing leading ones are added with size 1.
+fn contraction(b: &mut Builder, node: &Node) -> exegesis_graph::Result<ValueId> {
+    let missing = table::uneven_ellipses(&Context::new(b.graph(), node))
+        .ok_or_else(|| Error::unsupported("the ranks of its operands are not known"))?;
+    let mut operands = vec![];
+    for (i, (first, count)) in missing.into_iter().enumerate() {
+        let axes: Vec<usize> = (first..first + count).collect();
+        let x = operand(node, i)?;
+        operands.push(b.unsqueeze(x, &axes)?);
+    }
+    b.op(node.op.clone(), &operands)
 }
 
 /// Operand `i`, which the operator must have.

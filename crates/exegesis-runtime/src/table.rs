@@ -23,7 +23,8 @@ use exegesis_graph::{Graph, Node, Op};
 use crate::{Error, Result};
 pub(crate) use context::Context;
 pub(crate) use control::needs_unrolling;
-pub(crate) use layout::full_pads;
+pub(crate) use layout::{full_pads, pads_by_index};
+pub(crate) use linear::uneven_ellipses;
 pub(crate) use resize::resized_axes;
 
 /// What happens to a node.

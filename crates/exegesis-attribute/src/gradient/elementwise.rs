@@ -88,7 +88,6 @@ pub fn backward(cx: &mut Context<'_, '_>, node: &Node, g: ValueId) -> Result<Out
             let signal = cx.b.mul(g, product)?;
             cx.b.unary(Unary::Neg, signal)?
         }
-        Op::Mod(_) => cx.b.sum_to(g, x)?,
         Op::Hardmax(_) => cx.b.zeros_like(x)?,
         _ => return Ok(Outcome::NoRule("no gradient rule for this operator".into())),
     };

@@ -1,7 +1,7 @@
 //! Gather along an axis, and scatters.
 
 use exegesis_graph::op::{self, ScatterReduction};
-use exegesis_graph::{DType, Error, Node, Op, ValueId};
+use exegesis_graph::{DType, Error, Node, Op, Tensor, ValueId};
 
 use crate::Result;
 use crate::ledger::Class;
@@ -61,6 +61,57 @@ pub fn gather(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId, axi
     let out = cx.b.transpose(sum, &back)?;
     cx.b.assume_shape(out, x);
     Ok(out)
+}
+
+/// Adds `g` back to the slices of `x` that were taken by coordinates. `ScatterND` has no batch axes: the index along each
+/// becomes a coordinate.
+///
+/// # Errors
+/// The node is ill-formed.
+pub fn gather_nd(
+    cx: &mut Context<'_, '_>,
+    node: &Node,
+    g: ValueId,
+    x: ValueId,
+    batch_dims: i64,
+) -> Result<ValueId> {
+    let indices = node.input(1).ok_or_else(|| Error::malformed("GatherND without indices"))?;
+    let rank = cx.b.rank(indices)?;
+    let batch = usize::try_from(batch_dims).ok().filter(|b| *b < rank);
+    let batch = batch.ok_or_else(|| Error::malformed(format!("`batch_dims` is {batch_dims}")))?;
+    let mut coordinates = as_int64(cx, indices)?;
+    if batch > 0 {
+        let first = cx.b.slice(coordinates, rank - 1, 0, 1, 1)?;
+        let zero = cx.b.constant(Tensor::scalar(0i64));
+        let blank = cx.b.mul(first, zero)?;
+        let mut parts = vec![];
+        for axis in 0..batch {
+            let mut dims = vec![1; rank];
+            dims[axis] = -1;
+            let steps = count_up(cx, x, axis)?;
+            let steps = cx.b.reshape_to(steps, &dims)?;
+            parts.push(cx.b.add(blank, steps)?);
+        }
+        parts.push(coordinates);
+        coordinates = cx.b.concat(&parts, rank - 1)?;
+    }
+    let zeros = cx.b.zeros_like(x)?;
+    Ok(cx.b.op(op::ScatterND { reduction: ScatterReduction::Add }, &[zeros, coordinates, g])?)
+}
+
+/// `0, 1, ...` up to the size of `axis` of `x`.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn count_up(cx: &mut Context<'_, '_>, x: ValueId, axis: usize) -> Result<ValueId> {
+    if let Some(n) = cx.b.shape(x)?[axis].fixed() {
+        let all: Vec<i64> = (0..n as i64).collect();
+        return Ok(cx.b.ints(&all));
+    }
+    let size = cx.b.dim_of(x, axis)?;
+    let size = cx.b.squeeze(size, &[0])?;
+    let (zero, one) = (cx.b.constant(Tensor::scalar(0i64)), cx.b.constant(Tensor::scalar(1i64)));
+    Ok(cx.b.op(op::Range {}, &[zero, size, one])?)
 }
 
 /// Scatter with replacement: overwritten cells of the data get nothing, updates get what stands in their cells.

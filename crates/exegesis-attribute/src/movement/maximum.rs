@@ -89,6 +89,13 @@ pub fn pool(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId) -> Re
         pads: &pool.pads,
     };
     let mut geo = crate::linear::geometry(cx, &window, x)?;
+    // The windows taken apart would be fewer than those of the pool, and might broadcast to them.
+    if pool.ceil_mode && cx.b.shape(x)?.iter().skip(2).any(|d| d.fixed().is_none()) {
+        return Err(Error::unsupported(
+            "a maximum pool in ceil mode over an axis of unknown size; fix the input's dimensions",
+        )
+        .into());
+    }
     pooling::extend_for_ceil(cx, &mut geo, x, y)?;
     if let Some(out) = max_pool::by_taps(cx, &geo, [x, y], g)? {
         return Ok(out);

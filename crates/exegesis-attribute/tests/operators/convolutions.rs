@@ -52,7 +52,25 @@ fn plane(net: &mut Net, channels: usize, spatial: &[usize], symbolic: bool) -> V
     net.input_with(&shape, if symbolic { &symbols } else { &[] }, data)
 }
 
-fn conv(net: &mut Net, rank: usize, auto_pad: AutoPad, symbolic: bool) -> ValueId {
+/// Which operands vary: data, weights, bias.
+type Varying = [bool; 3];
+
+/// Constant weights and bias.
+const DATA: Varying = [true, false, false];
+
+fn parameter(net: &mut Net, shape: &[usize], varies: bool) -> ValueId {
+    if varies { net.activation(shape) } else { net.weight(shape) }
+}
+
+/// The data of a convolution; constant data have the batch as a number.
+fn data(net: &mut Net, channels: usize, spatial: &[usize], symbolic: bool, varies: bool) -> ValueId {
+    match varies {
+        true => plane(net, channels, spatial, symbolic),
+        false => net.weight(&[&[BATCH, channels], spatial].concat()),
+    }
+}
+
+fn conv(net: &mut Net, rank: usize, auto_pad: AutoPad, symbolic: bool, varying: Varying) -> ValueId {
     let mut windows = Windows::random(&mut net.random, rank);
     let same = matches!(auto_pad, AutoPad::SameUpper | AutoPad::SameLower);
     if symbolic && same {
@@ -66,10 +84,11 @@ fn conv(net: &mut Net, rank: usize, auto_pad: AutoPad, symbolic: bool) -> ValueI
             net.random.size(least, least + if rank == 3 { 2 } else { 6 })
         })
         .collect();
-    let x = plane(net, windows.group * windows.channels[0], &spatial, symbolic);
+    let x = data(net, windows.group * windows.channels[0], &spatial, symbolic, varying[0]);
     let m = windows.group * windows.channels[1];
-    let w = net.weight(&[&[m, windows.channels[0]], windows.kernel.as_slice()].concat());
-    let b = net.weight(&[m]);
+    let kernel = [&[m, windows.channels[0]], windows.kernel.as_slice()].concat();
+    let w = parameter(net, &kernel, varying[1]);
+    let b = parameter(net, &[m], varying[2]);
     let op = op::Conv {
         auto_pad,
         dilations: ints(&windows.dilations),
@@ -78,7 +97,7 @@ fn conv(net: &mut Net, rank: usize, auto_pad: AutoPad, symbolic: bool) -> ValueI
         pads: if padded { windows.pads() } else { vec![] },
         strides: ints(&windows.strides),
     };
-    if net.random.below(2) == 0 { net.op(op, &[x, w, b]) } else { net.op(op, &[x, w]) }
+    if varying[2] || net.random.below(2) == 0 { net.op(op, &[x, w, b]) } else { net.op(op, &[x, w]) }
 }
 
 /// How the size of the output of a transposed convolution is given.
@@ -89,7 +108,7 @@ enum Size {
     Automatic(AutoPad),
 }
 
-fn conv_transpose(net: &mut Net, rank: usize, size: Size, symbolic: bool) -> ValueId {
+fn conv_transpose(net: &mut Net, rank: usize, size: Size, symbolic: bool, varying: Varying) -> ValueId {
     let windows = Windows::random(&mut net.random, rank);
     let spatial: Vec<usize> = (0..rank).map(|_| net.random.size(2, if rank == 3 { 3 } else { 5 })).collect();
     let output_padding: Vec<usize> =
@@ -121,42 +140,85 @@ fn conv_transpose(net: &mut Net, rank: usize, size: Size, symbolic: bool) -> Val
         }
         Size::Automatic(auto_pad) => op.auto_pad = auto_pad,
     }
-    let x = plane(net, windows.group * windows.channels[0], &spatial, symbolic);
     let inputs = windows.group * windows.channels[0];
-    let w = net.weight(&[&[inputs, windows.channels[1]], windows.kernel.as_slice()].concat());
-    let b = net.weight(&[windows.group * windows.channels[1]]);
+    let x = data(net, inputs, &spatial, symbolic, varying[0]);
+    let kernel = [&[inputs, windows.channels[1]], windows.kernel.as_slice()].concat();
+    let w = parameter(net, &kernel, varying[1]);
+    let b = parameter(net, &[windows.group * windows.channels[1]], varying[2]);
     net.op(op, &[x, w, b])
+}
+
+const SIZES: [Size; 7] = [
+    Size::Padding,
+    Size::Shape(AutoPad::NotSet),
+    Size::Shape(AutoPad::SameUpper),
+    Size::Shape(AutoPad::SameLower),
+    Size::Automatic(AutoPad::SameUpper),
+    Size::Automatic(AutoPad::SameLower),
+    Size::Automatic(AutoPad::Valid),
+];
+
+/// Weights or bias that depend on an explained input.
+pub fn dynamic() -> Vec<Case> {
+    let mut cases = vec![];
+    for (rank, rounds) in [(1, 12), (2, 8), (3, 4)] {
+        for varying in [
+            [true, true, true],
+            [true, true, false],
+            [false, true, false],
+            [true, false, true],
+            [false, false, true],
+        ] {
+            for symbolic in [false, true] {
+                let name = format!("Conv of rank {rank}, varying {varying:?}, any size {symbolic}");
+                cases.push(
+                    case(name, move |net| conv(net, rank, AutoPad::NotSet, symbolic, varying)).rounds(rounds),
+                );
+                let name = format!("ConvTranspose of rank {rank}, varying {varying:?}, any size {symbolic}");
+                cases.push(
+                    case(name, move |net| conv_transpose(net, rank, Size::Padding, symbolic, varying))
+                        .rounds(rounds),
+                );
+            }
+        }
+        for auto_pad in [AutoPad::SameUpper, AutoPad::SameLower, AutoPad::Valid] {
+            let name = format!("Conv of rank {rank}, {}, all vary", auto_pad.as_str());
+            cases.push(case(name, move |net| conv(net, rank, auto_pad, false, [true; 3])).rounds(rounds / 2));
+        }
+        for size in SIZES {
+            let name = format!("ConvTranspose of rank {rank}, {size:?}, all vary");
+            cases.push(
+                case(name, move |net| conv_transpose(net, rank, size, false, [true; 3])).rounds(rounds / 2),
+            );
+        }
+    }
+    cases
 }
 
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![];
     for (rank, rounds) in [(1, 30), (2, 24), (3, 8)] {
         cases.push(
-            case(format!("Conv of rank {rank}"), move |net| conv(net, rank, AutoPad::NotSet, false))
+            case(format!("Conv of rank {rank}"), move |net| conv(net, rank, AutoPad::NotSet, false, DATA))
                 .rounds(rounds),
         );
         for auto_pad in [AutoPad::SameUpper, AutoPad::SameLower, AutoPad::Valid] {
             let name = format!("Conv of rank {rank}, {}", auto_pad.as_str());
-            cases.push(case(name, move |net| conv(net, rank, auto_pad, false)).rounds(rounds / 4));
+            cases.push(case(name, move |net| conv(net, rank, auto_pad, false, DATA)).rounds(rounds / 4));
             let name = format!("Conv of rank {rank}, {}, any size", auto_pad.as_str());
-            cases.push(case(name, move |net| conv(net, rank, auto_pad, true)).rounds(rounds / 4));
+            cases.push(case(name, move |net| conv(net, rank, auto_pad, true, DATA)).rounds(rounds / 4));
         }
         let name = format!("Conv of rank {rank}, any size");
-        cases.push(case(name, move |net| conv(net, rank, AutoPad::NotSet, true)).rounds(rounds / 2));
-        for size in [
-            Size::Padding,
-            Size::Shape(AutoPad::NotSet),
-            Size::Shape(AutoPad::SameUpper),
-            Size::Shape(AutoPad::SameLower),
-            Size::Automatic(AutoPad::SameUpper),
-            Size::Automatic(AutoPad::SameLower),
-            Size::Automatic(AutoPad::Valid),
-        ] {
+        cases.push(case(name, move |net| conv(net, rank, AutoPad::NotSet, true, DATA)).rounds(rounds / 2));
+        for size in SIZES {
             let name = format!("ConvTranspose of rank {rank}, {size:?}");
-            cases.push(case(name, move |net| conv_transpose(net, rank, size, false)).rounds(rounds / 2));
+            cases
+                .push(case(name, move |net| conv_transpose(net, rank, size, false, DATA)).rounds(rounds / 2));
         }
         let name = format!("ConvTranspose of rank {rank}, any size");
-        cases.push(case(name, move |net| conv_transpose(net, rank, Size::Padding, true)).rounds(rounds / 2));
+        cases.push(
+            case(name, move |net| conv_transpose(net, rank, Size::Padding, true, DATA)).rounds(rounds / 2),
+        );
     }
     cases
 }

@@ -2,6 +2,7 @@
 //! GatherElements, GatherND, ScatterElements, ScatterND, Pad, Expand, Tile, Where, TopK, DepthToSpace, SpaceToDepth,
 //! Trilu, ReverseSequence.
 
+use exegesis_graph::Tensor;
 use exegesis_graph::op::{self, DepthOrder, PadMode, Unary};
 
 use super::{Case, case, outputs};
@@ -13,6 +14,7 @@ pub fn cases() -> Vec<Case> {
     parts(&mut cases);
     slices(&mut cases);
     gathers(&mut cases);
+    gathers_of_batches(&mut cases);
     scatters(&mut cases);
     choices(&mut cases);
     cases
@@ -253,6 +255,38 @@ fn gathers(cases: &mut Vec<Case>) {
             net.op(op::GatherND::default(), &[x, indices])
         }));
     }
+}
+
+fn gathers_of_batches(cases: &mut Vec<Case>) {
+    type Form = (i64, &'static [usize], &'static [usize], &'static [i64]);
+    let forms: [Form; 4] = [
+        (1, &[0, 4, 3], &[BATCH, 1], &[1, -1]),
+        (1, &[0, 4, 3], &[BATCH, 2, 2], &[0, 1, 3, -1, 2, 2, 2, 2]),
+        (2, &[0, 3, 4], &[BATCH, 3, 1], &[0, 1, -1, 3, 2, 2]),
+        (2, &[0, 3, 4, 2], &[BATCH, 3, 2, 1], &[0, 0, 1, 2, 3, -4, 1, 1, 1, 0, 2, 3]),
+    ];
+    for (batch_dims, data, shape, values) in forms {
+        cases.push(case(
+            format!("GatherND {values:?} of shape {shape:?}, batch_dims {batch_dims}"),
+            move |net| {
+                let x = net.activation(data);
+                let indices = net.int_tensor(shape, values);
+                net.op(op::GatherND { batch_dims }, &[x, indices])
+            },
+        ));
+    }
+    cases.push(case("GatherND with indices of type int32", |net| {
+        let x = net.activation(&[0, 4]);
+        let indices = Tensor::new(vec![BATCH, 1], vec![3i32, -2]).unwrap();
+        let indices = net.graph.add_constant("indices", indices);
+        net.op(op::GatherND { batch_dims: 1 }, &[x, indices])
+    }));
+    cases.push(case("GatherND along an axis of any size", |net| {
+        let data = net.random.values(BATCH * 15, -1.0, 1.0);
+        let x = net.input_with(&[0, 5, 3], &[(1, "tokens")], data);
+        let indices = net.int_tensor(&[BATCH, 5, 1], &[0, 1, 2, -1, 0, 2, 2, 2, 1, 0]);
+        net.op(op::GatherND { batch_dims: 2 }, &[x, indices])
+    }));
 }
 
 fn scatters(cases: &mut Vec<Case>) {

@@ -10,6 +10,7 @@ use crate::common::{BATCH, Net};
 enum Kind {
     Max,
     Average { include_pad: bool },
+    Lp(i64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,42 +72,86 @@ fn pool(net: &mut Net, form: Form) -> ValueId {
             },
             &[x],
         ),
+        Kind::Lp(p) => net.op(
+            op::LpPool {
+                auto_pad: form.auto_pad,
+                ceil_mode: form.ceil,
+                dilations: ints(&dilations),
+                kernel_shape: ints(&kernel),
+                p,
+                pads,
+                strides: ints(&strides),
+            },
+            &[x],
+        ),
     }
+}
+
+/// The forms of one kind.
+fn forms(kind: Kind) -> Vec<Form> {
+    let plain = Form {
+        kind,
+        rank: 2,
+        padded: false,
+        ceil: false,
+        dilated: false,
+        auto_pad: AutoPad::NotSet,
+        any_size: false,
+    };
+    let mut forms = vec![];
+    for rank in 1..=3 {
+        for padded in [false, true] {
+            for ceil in [false, true] {
+                for dilated in [false, true] {
+                    forms.push(Form { rank, padded, ceil, dilated, ..plain });
+                }
+            }
+        }
+    }
+    for auto_pad in [AutoPad::SameUpper, AutoPad::SameLower, AutoPad::Valid] {
+        forms.push(Form { auto_pad, ..plain });
+        forms.push(Form { auto_pad, rank: 1, dilated: true, ..plain });
+    }
+    forms.push(Form { any_size: true, ..plain });
+    forms.push(Form { any_size: true, rank: 1, dilated: true, ..plain });
+    if let Kind::Lp(_) = kind {
+        forms.push(Form { any_size: true, ceil: true, ..plain });
+        forms.push(Form { any_size: true, ceil: true, padded: true, ..plain });
+    }
+    // An average whose divisor varies needs the sizes.
+    if kind != (Kind::Average { include_pad: false }) {
+        forms.push(Form { any_size: true, padded: true, ..plain });
+    }
+    forms
+}
+
+/// Pools of powers.
+pub fn norms() -> Vec<Case> {
+    let mut cases = vec![];
+    for p in [1, 2, 3] {
+        for form in forms(Kind::Lp(p)) {
+            let rounds = if form.rank == 3 { 1 } else { 2 };
+            cases.push(case(format!("{form:?}"), move |net| pool(net, form)).rounds(rounds));
+        }
+        for spatial in [&[5usize][..], &[3, 4], &[2, 3, 2]] {
+            cases.push(case(format!("GlobalLpPool {p} of {spatial:?}"), move |net| {
+                let x = net.distinct(&[&[0, 3], spatial].concat());
+                net.op(op::GlobalLpPool { p }, &[x])
+            }));
+        }
+        cases.push(case(format!("GlobalLpPool {p}, any size"), move |net| {
+            let data = net.random.distinct(BATCH * 24);
+            let x = net.input_with(&[0, 2, 3, 4], &[(2, "height"), (3, "width")], data);
+            net.op(op::GlobalLpPool { p }, &[x])
+        }));
+    }
+    cases
 }
 
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![];
     for kind in [Kind::Max, Kind::Average { include_pad: false }, Kind::Average { include_pad: true }] {
-        let plain = Form {
-            kind,
-            rank: 2,
-            padded: false,
-            ceil: false,
-            dilated: false,
-            auto_pad: AutoPad::NotSet,
-            any_size: false,
-        };
-        let mut forms = vec![];
-        for rank in 1..=3 {
-            for padded in [false, true] {
-                for ceil in [false, true] {
-                    for dilated in [false, true] {
-                        forms.push(Form { rank, padded, ceil, dilated, ..plain });
-                    }
-                }
-            }
-        }
-        for auto_pad in [AutoPad::SameUpper, AutoPad::SameLower, AutoPad::Valid] {
-            forms.push(Form { auto_pad, ..plain });
-            forms.push(Form { auto_pad, rank: 1, dilated: true, ..plain });
-        }
-        forms.push(Form { any_size: true, ..plain });
-        forms.push(Form { any_size: true, rank: 1, dilated: true, ..plain });
-        // An average whose divisor varies needs the sizes.
-        if kind != (Kind::Average { include_pad: false }) {
-            forms.push(Form { any_size: true, padded: true, ..plain });
-        }
-        for form in forms {
+        for form in forms(kind) {
             let rounds = if form.rank == 3 { 2 } else { 5 };
             cases.push(case(format!("{form:?}"), move |net| pool(net, form)).rounds(rounds));
         }

@@ -1,69 +1,32 @@
-//! Forms that have no rule. The table `WITHOUT_RULE` says why.
+//! Forms that have no rule, each refused with the reason in its name.
 
-use exegesis_graph::op::{self, PadMode, ScatterReduction};
+use exegesis_graph::Tensor;
+use exegesis_graph::op;
 
 use super::{Case, case};
 
 pub fn cases() -> Vec<Case> {
-    let mut cases = vec![
-        case("LRN", |net| {
-            let x = net.activation(&[0, 3, 4, 4]);
-            net.op(op::Lrn { size: 3, ..Default::default() }, &[x])
-        }),
-        case("LpPool", |net| {
-            let x = net.activation(&[0, 2, 6]);
-            net.op(op::LpPool { kernel_shape: vec![2], ..Default::default() }, &[x])
-        }),
-        case("GlobalLpPool", |net| {
-            let x = net.activation(&[0, 2, 6]);
-            net.op(op::GlobalLpPool::default(), &[x])
-        }),
-        case("MeanVarianceNormalization", |net| {
-            let x = net.activation(&[0, 2, 3, 3]);
-            net.op(op::MeanVarianceNormalization::default(), &[x])
-        }),
-        case("GatherND with batch axes", |net| {
-            let x = net.activation(&[0, 4, 3]);
-            let indices = net.int_tensor(&[2, 1], &[1, 3]);
-            net.op(op::GatherND { batch_dims: 1 }, &[x, indices])
-        }),
-        case("Conv with varying weights", |net| {
-            let x = net.activation(&[0, 2, 6]);
-            let w = net.activation(&[3, 2, 2]);
-            net.op(op::Conv::default(), &[x, w])
-        }),
-        case("LayerNormalization with a varying scale", |net| {
-            let x = net.activation(&[0, 4]);
-            let scale = net.activation(&[4]);
-            net.op(op::LayerNormalization::default(), &[x, scale])
-        }),
-        case("Clip with a varying bound", |net| {
-            let x = net.activation(&[0, 4]);
-            let low = net.activation(&[]);
-            net.op(op::Clip {}, &[x, low])
-        }),
-        case("Pad with a varying value", |net| {
-            let x = net.activation(&[0, 4]);
-            let (pads, value) = (net.ints(&[0, 1, 0, 1]), net.activation(&[]));
-            net.op(op::Pad { mode: PadMode::Constant }, &[x, pads, value])
-        }),
-        case("Mod with a varying divisor", |net| {
-            let x = net.activation(&[0, 4]);
-            let divisor = net.activation_in(&[0, 4], 0.5, 1.0);
-            net.op(op::Mod { fmod: true }, &[x, divisor])
-        }),
+    vec![
         case("Einsum along a diagonal", |net| {
             let x = net.activation(&[0, 3, 3]);
             net.op(op::Einsum { equation: "bii->bi".to_string() }, &[x])
         }),
-    ];
-    for reduction in [ScatterReduction::Add, ScatterReduction::Mul, ScatterReduction::Max] {
-        cases.push(case(format!("ScatterElements, {}", reduction.as_str()), move |net| {
-            let data = net.activation(&[0, 4]);
-            let indices = net.int_tensor(&[2, 1], &[1, 3]);
-            let updates = net.activation(&[0, 1]);
-            net.op(op::ScatterElements { axis: 1, reduction }, &[data, indices, updates])
-        }));
-    }
-    cases
+        case("LpPool with p = 0", |net| {
+            let x = net.activation(&[0, 2, 6]);
+            net.op(op::LpPool { kernel_shape: vec![2], p: 0, ..Default::default() }, &[x])
+        }),
+        case("RoiAlign with as many samples as the regions need", |net| {
+            let x = net.activation(&[0, 2, 4, 4]);
+            let rois = net.constant(&[1, 4], vec![0.4, 0.6, 3.1, 2.2]);
+            let owners = net.int_tensor(&[1], &[1]);
+            net.op(op::RoiAlign { sampling_ratio: 0, ..Default::default() }, &[x, rois, owners])
+        }),
+        case("DequantizeLinear with a varying scale", |net| {
+            let values = Tensor::new(vec![3], vec![1i8, -4, 9]).unwrap();
+            let values = net.graph.add_constant("values", values);
+            let zero = net.graph.add_constant("zero", Tensor::scalar(0i8));
+            let scale = net.activation(&[]);
+            net.op(op::DequantizeLinear::default(), &[values, scale, zero])
+        }),
+    ]
 }

@@ -24,18 +24,14 @@ pub fn cases() -> Vec<Case> {
         CoordinateMode::PytorchHalfPixel,
         CoordinateMode::AlignCorners,
         CoordinateMode::Asymmetric,
+        CoordinateMode::TfHalfPixelForNn,
     ];
     let axes = Some(vec![2, 3]);
     for coordinate_transformation_mode in coordinates {
         for mode in [ResizeMode::Nearest, ResizeMode::Linear, ResizeMode::Cubic] {
             let plain =
                 op::Resize { coordinate_transformation_mode, mode, axes: axes.clone(), ..Default::default() };
-            for scales in [[2.0f32, 2.0], [0.6, 1.7], [3.0, 0.5], [1.0, 1.4]] {
-                // Where a scale times a length is no whole number, runtimes align the corners of the whole one, the
-                // operator's reference those of the fraction.
-                if coordinate_transformation_mode == CoordinateMode::AlignCorners && scales != [2.0, 2.0] {
-                    continue;
-                }
+            for scales in [[2.0f32, 2.0], [0.6, 1.7], [3.0, 0.5], [1.0, 1.4], [1.1, 0.9]] {
                 let op = plain.clone();
                 let name =
                     format!("{} {} by {scales:?}", mode.as_str(), coordinate_transformation_mode.as_str());
@@ -86,6 +82,27 @@ pub fn cases() -> Vec<Case> {
         let name = format!("cubic, exclude_outside {exclude_outside}");
         cases.push(case(name, move |net| resize(net, op.clone(), Some(&[1.5, 2.0]), None)));
     }
+    for mode in [ResizeMode::Linear, ResizeMode::Cubic] {
+        for exclude_outside in [false, true] {
+            for scales in [[0.5f32, 0.6], [0.3, 1.7], [1.0, 0.75]] {
+                let op = op::Resize {
+                    antialias: true,
+                    mode,
+                    exclude_outside,
+                    axes: axes.clone(),
+                    ..Default::default()
+                };
+                let name = format!(
+                    "{} with antialias by {scales:?}, exclude_outside {exclude_outside}",
+                    mode.as_str()
+                );
+                cases.push(case(name, move |net| resize(net, op.clone(), Some(&scales), None)).rounds(1));
+            }
+        }
+        let op = op::Resize { antialias: true, mode, axes: axes.clone(), ..Default::default() };
+        let name = format!("{} with antialias to a size", mode.as_str());
+        cases.push(case(name, move |net| resize(net, op.clone(), None, Some(&[2, 9]))));
+    }
     cases.push(case("all axes, four scales", |net| {
         let op = op::Resize { mode: ResizeMode::Linear, ..Default::default() };
         resize(net, op, Some(&[1.0, 1.0, 2.0, 1.5]), None)
@@ -94,5 +111,34 @@ pub fn cases() -> Vec<Case> {
         let op = op::Resize { mode: ResizeMode::Linear, axes: Some(vec![-3, -2]), ..Default::default() };
         resize(net, op, Some(&[2.0, 1.5]), None)
     }));
+    cases
+}
+
+/// Parts of planes, and what is outside of them.
+pub fn regions() -> Vec<Case> {
+    let mut cases = vec![];
+    for mode in [ResizeMode::Nearest, ResizeMode::Linear, ResizeMode::Cubic] {
+        for region in
+            [[0.2f32, 0.1, 0.8, 0.7], [0.0, 0.0, 1.0, 1.0], [-0.3, 0.4, 0.9, 1.5], [0.9, 0.8, 0.1, 0.2]]
+        {
+            for sizes in [[3i64, 4], [4, 5], [1, 7]] {
+                let op = op::Resize {
+                    coordinate_transformation_mode: CoordinateMode::TfCropAndResize,
+                    extrapolation_value: 3.0,
+                    mode,
+                    axes: Some(vec![2, 3]),
+                    ..Default::default()
+                };
+                let name = format!("{} of the region {region:?} to {sizes:?}", mode.as_str());
+                cases.push(case(name, move |net| {
+                    let x = net.activation(&[0, 2, 4, 5]);
+                    let region =
+                        net.graph.add_constant("region", exegesis_graph::Tensor::vector(region.to_vec()));
+                    let sizes = net.ints(&sizes);
+                    net.op_with(op.clone(), vec![Some(x), Some(region), None, Some(sizes)], 1)[0]
+                }));
+            }
+        }
+    }
     cases
 }

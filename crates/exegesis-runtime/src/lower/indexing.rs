@@ -1,7 +1,9 @@
 //! Selections and orders by others.
 
-use exegesis_graph::op::{ArgMax, ArgMin, Cast, Gather, NonZero, Squeeze, TopK, Unary};
-use exegesis_graph::{Builder, DType, Error, Node, Op, Result, ValueId};
+use exegesis_graph::op::{
+    ArgMax, ArgMin, Cast, Gather, GatherElements, NonZero, Range, ScatterElements, Size, Squeeze, TopK, Unary,
+};
+use exegesis_graph::{Builder, DType, Error, Node, Op, Result, Tensor, ValueId};
 
 use super::operand;
 
@@ -26,6 +28,22 @@ pub(super) fn replace(b: &mut Builder, node: &Node) -> Result<ValueId> {
                     b.op(Gather { axis: 0 }, &[flat, rows])
                 }
             }
+        }
+        Op::ScatterElements(a) => {
+            let (indices, updates) = (operand(node, 1)?, operand(node, 2)?);
+            // The cells are numbered; the number of the cell that an update is for is gathered as the cell would be.
+            let size = b.op(Size {}, &[x])?;
+            let (zero, one) = (b.constant(Tensor::scalar(0i64)), b.constant(Tensor::scalar(1i64)));
+            let numbers = b.op(Range {}, &[zero, size, one])?;
+            let shape = b.shape_of(x)?;
+            let numbers = b.reshape(numbers, shape)?;
+            b.assume_shape(numbers, x);
+            let places = b.op(GatherElements { axis: a.axis }, &[numbers, indices])?;
+            let (flat, places, updates) =
+                (b.reshape_to(x, &[-1])?, b.reshape_to(places, &[-1])?, b.reshape_to(updates, &[-1])?);
+            let written =
+                b.op(ScatterElements { axis: 0, reduction: a.reduction }, &[flat, places, updates])?;
+            b.reshape(written, shape)
         }
         Op::OneHot(_) => {
             let (depth, values) = (operand(node, 1)?, operand(node, 2)?);

@@ -18,7 +18,7 @@ pub(super) fn replace(b: &mut Builder, node: &Node, a: &Resize) -> Result<ValueI
         let line = Line::new(b, node, a, axis, rank)?;
         let matrix = line.matrix(a);
         let transposed = axis + 1 == rank || axis + 2 != rank;
-        let matrix = constant(b, &matrix, &line, transposed)?;
+        let matrix = constant(b, x, &matrix, &line, transposed)?;
         x = if axis + 1 == rank {
             b.matmul(x, matrix)?
         } else if axis + 2 == rank {
@@ -34,14 +34,15 @@ pub(super) fn replace(b: &mut Builder, node: &Node, a: &Resize) -> Result<ValueI
     Ok(x)
 }
 
-fn constant(b: &mut Builder, matrix: &[f64], line: &Line, transposed: bool) -> Result<ValueId> {
+/// The matrix, or its transpose, in the element type of `x`.
+fn constant(b: &mut Builder, x: ValueId, matrix: &[f64], line: &Line, transposed: bool) -> Result<ValueId> {
     let (rows, columns) = (line.after, line.before);
     let tensor = if transposed {
         let flipped = (0..columns).flat_map(|j| (0..rows).map(move |i| i * columns + j));
-        let values = flipped.filter_map(|i| matrix.get(i).map(|x| *x as f32)).collect::<Vec<f32>>();
-        Tensor::new([columns, rows], values)?
+        let values = flipped.filter_map(|i| matrix.get(i).copied()).collect();
+        Tensor::from_f64(b.dtype(x), vec![columns, rows], values)?
     } else {
-        Tensor::new([rows, columns], matrix.iter().map(|x| *x as f32).collect::<Vec<f32>>())?
+        Tensor::from_f64(b.dtype(x), vec![rows, columns], matrix.to_vec())?
     };
     Ok(b.constant(tensor))
 }

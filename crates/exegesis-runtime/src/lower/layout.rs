@@ -5,7 +5,7 @@ use exegesis_graph::{Builder, Error, Node, Op, Result, ValueId};
 
 use super::normalization::fixed;
 use super::{operand, windows};
-use crate::table::{Context, full_pads};
+use crate::table::{Context, full_pads, pads_by_index};
 
 /// The value of a moving node, by operators that rten has.
 pub(super) fn replace(b: &mut Builder, node: &Node) -> Result<ValueId> {
@@ -53,10 +53,8 @@ fn pad(b: &mut Builder, node: &Node, x: ValueId, mode: PadMode) -> Result<ValueI
     let rank = b.rank(x)?;
     let pads = full_pads(&Context::new(b.graph(), node), rank);
     let pads = pads.ok_or_else(|| Error::unsupported("the pads must be constants"))?;
-    let inner = |axis: usize| axis + 2 >= rank;
     let changed = |axis: usize| pads.get(axis) != Some(&0) || pads.get(axis + rank) != Some(&0);
-    let by_index =
-        mode == PadMode::Wrap || (mode != PadMode::Constant && (0..rank).any(|a| changed(a) && !inner(a)));
+    let by_index = pads_by_index(&Context::new(b.graph(), node), rank, mode);
     if !by_index {
         let pads = b.ints(&pads);
         return b

@@ -53,7 +53,7 @@ pub(super) fn transposed(b: &mut Builder, node: &Node, a: &ConvTranspose) -> Res
     let (rows, columns) = (out_depth, depth * kernel[0]);
     let size =
         |n: i64| usize::try_from(n).map_err(|_| Error::malformed("the result would have a negative size"));
-    let mut scatter = vec![0.0f32; size(rows)? * size(columns)?];
+    let mut scatter = vec![0.0; size(rows)? * size(columns)?];
     for plane in 0..depth {
         for k in 0..kernel[0] {
             let row = plane * strides[0] + k * dilations[0] - pads[0];
@@ -65,7 +65,8 @@ pub(super) fn transposed(b: &mut Builder, node: &Node, a: &ConvTranspose) -> Res
             }
         }
     }
-    let scatter = b.constant(Tensor::new([size(rows)?, size(columns)?], scatter)?);
+    let scatter = Tensor::from_f64(b.dtype(x), vec![size(rows)?, size(columns)?], scatter)?;
+    let scatter = b.constant(scatter);
     let planes = b.transpose(x, &[0, 2, 1, 3, 4])?;
     let (rest, image) = (b.ints(&[-1]), windows::dims(b, planes, &[2, 3, 4])?);
     let shape = b.concat(&[rest, image], 0)?;

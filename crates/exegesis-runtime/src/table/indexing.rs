@@ -70,9 +70,5 @@ fn scatter_elements(axis: i64, context: &Context) -> Support {
     };
     let axis = if axis < 0 { axis + data.len() as i64 } else { axis };
     let agree = data.iter().zip(indices).enumerate().all(|(i, (d, j))| i as i64 == axis || d == j);
-    if agree {
-        Native
-    } else {
-        refuse("indices must have the sizes of data in all axes but the one that is written")
-    }
+    if agree { Native } else { Lowered("a scatter of the flat data by the number of each cell") }
 }

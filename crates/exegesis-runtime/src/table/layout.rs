@@ -53,14 +53,32 @@ fn pad(mode: PadMode, context: &Context) -> Support {
         };
     };
     let padded = padded_axes(context, rank);
-    let by_index = mode == PadMode::Wrap || padded.iter().any(|axis| axis + 2 < rank);
+    let by_index = pads_by_index(context, rank, mode);
     if by_index && padded.iter().any(|axis| context.size(0, *axis).is_none()) {
-        return refuse("wrapping, or any mode but constant before the last two axes, needs known sizes");
+        return refuse(
+            "wrapping, cropping, or any mode but constant before the last two axes, needs known sizes",
+        );
     }
     match (by_index, context.has(3)) {
         (true, _) => Lowered("Gather along each axis"),
         (false, true) => Lowered("pads for all axes"),
         (false, false) => Native,
+    }
+}
+
+/// True for a `Pad` with elements of its own that rten does not have, or treats in another way: it repeats only along the
+/// last two axes, takes a crop at the begin for none, and mirrors once only.
+pub(crate) fn pads_by_index(context: &Context, rank: usize, mode: PadMode) -> bool {
+    let Some(pads) = full_pads(context, rank) else { return false };
+    let pad = |axis: usize| [axis, axis + rank].map(|i| pads.get(i).copied().unwrap_or_default());
+    match mode {
+        PadMode::Constant => false,
+        PadMode::Wrap => true,
+        PadMode::Edge | PadMode::Reflect => padded_axes(context, rank).into_iter().any(|axis| {
+            let size = context.size(0, axis).and_then(|n| i64::try_from(n).ok());
+            let twice = |p: i64| mode == PadMode::Reflect && size.is_some_and(|size| p >= size);
+            axis + 2 < rank || pad(axis).into_iter().any(|p| p < 0 || twice(p))
+        }),
     }
 }
 

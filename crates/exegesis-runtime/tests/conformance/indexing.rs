@@ -81,8 +81,14 @@ fn scatters() {
         check(Native, op::ScatterND { reduction }, &[floats(&[4, 3]), places, floats(&[2, 3])]);
     }
     // rten would pair the rows of a smaller index with the wrong rows of the data.
-    let smaller = [floats(&[2, 3, 4]), ints(0, 2, &[1, 2, 3]), floats(&[1, 2, 3])];
-    check(Refused, op::ScatterElements { axis: 0, ..Default::default() }, &smaller);
+    for reduction in [ScatterReduction::None, ScatterReduction::Add] {
+        let smaller =
+            [floats(&[2, 3, 4]), values(&[1, 2, 3], vec![0i64, 1, 1, 1, -1, 0]), floats(&[1, 2, 3])];
+        check(Lowered, op::ScatterElements { axis: 0, reduction }, &smaller);
+        let index = values(&[2, 2], vec![0i64, 3, -1, 1]);
+        let rows = [floats(&[2, 4]).symbolic(&[0]), index, floats(&[2, 2])];
+        check(Lowered, op::ScatterElements { axis: 1, reduction }, &rows);
+    }
 }
 
 #[test]

@@ -93,6 +93,13 @@ fn pads() {
         check(Lowered, op::Pad { mode }, &[floats(&[4, 3, 4]), pads()]);
         check(Refused, op::Pad { mode }, &[x().symbolic(&[0]), pads()]);
     }
+    // rten ignores a crop at the begin, and mirrors once only.
+    for mode in [PadMode::Reflect, PadMode::Edge] {
+        check(Lowered, op::Pad { mode }, &[x(), vector(&[0, 1, -1, 0, 0, 2])]);
+        check(Lowered, op::Pad { mode }, &[x(), vector(&[0, 0, 1, 0, -1, 0])]);
+        check(Refused, op::Pad { mode }, &[x().symbolic(&[2]), vector(&[0, 0, -1, 0, 0, 0])]);
+    }
+    check(Lowered, op::Pad { mode: PadMode::Reflect }, &[floats(&[2, 2, 3]), vector(&[0, 4, 3, 0, 0, 7])]);
     check(Lowered, op::Pad { mode: PadMode::Wrap }, &[x(), pads()]);
     check(Lowered, op::Pad { mode: PadMode::Wrap }, &[x(), vector(&[0, 0, 2, 0, 0, 1])]);
     check(Refused, op::Pad { mode: PadMode::Wrap }, &[x().symbolic(&[2]), vector(&[0, 0, 2, 0, 0, 1])]);

@@ -46,6 +46,10 @@ fn einsum() {
         let operands: Vec<Operand> = shapes.iter().map(|s| floats(s)).collect();
         check(Native, op::Einsum { equation: equation.to_string() }, &operands);
     }
+    for equation in ["...ij,...jk->...ik", "...ij,...jk"] {
+        let operands = [floats(&[2, 5, 3, 4]), floats(&[5, 4, 2])];
+        check(Lowered, op::Einsum { equation: equation.to_string() }, &operands);
+    }
     check(Refused, op::Einsum { equation: "ii->i".to_string() }, &[floats(&[3, 3])]);
 }
 
