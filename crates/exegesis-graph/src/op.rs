@@ -56,6 +56,9 @@ macro_rules! operators {
             Opaque(Box<Opaque>),
         }
 
+        /// Names of the operators with a struct of attributes.
+        const WITH_ATTRIBUTES: &[&str] = &[$($onnx),*];
+
         impl Op {
             /// Operator name as in ONNX; of composites without an ONNX operator in opset 18, the name of the newer or
             /// contributed operator.
@@ -445,6 +448,18 @@ impl From<Reduce> for Op {
 }
 
 impl Op {
+    /// Names of all operators of the vocabulary, sorted.
+    pub fn vocabulary() -> Vec<&'static str> {
+        let mut names: Vec<&str> = vec!["If", "Loop", "Scan"];
+        names.extend(WITH_ATTRIBUTES);
+        names.extend(Unary::ALL.iter().map(|k| k.as_str()));
+        names.extend(Binary::ALL.iter().map(|k| k.as_str()));
+        names.extend(Variadic::ALL.iter().map(|k| k.as_str()));
+        names.extend(ReduceKind::ALL.iter().map(|k| k.as_str()));
+        names.sort_unstable();
+        names
+    }
+
     /// True for the operators that stand for several and must be expanded before an opset-18 graph is written.
     pub fn is_composite(&self) -> bool {
         matches!(

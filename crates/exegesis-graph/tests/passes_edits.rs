@@ -198,6 +198,31 @@ fn constant_conditions_are_resolved() {
     }
 }
 
+/// A test of a size decides, and the branch that is not taken does not fit it: it must go before its body is rewritten.
+#[test]
+fn conditions_that_follow_from_sizes_are_resolved() {
+    let mut g = Graph::new("g");
+    let x = g.add_input("x", F, vec!["n".into(), 3.into()]);
+    let branch = |parts: i64| {
+        let mut graph = Graph::new("branch");
+        let inner = graph.add_value("x", None, None);
+        let split = exegesis_graph::op::Split { axis: 1, num_outputs: Some(parts) };
+        graph.outputs = graph.add_op_with("split", split, vec![Some(inner)], parts as usize);
+        graph.outputs.truncate(1);
+        Subgraph { graph, captures: vec![inner] }
+    };
+    let size = g.add_op("size", exegesis_graph::op::Shape { start: 1, end: Some(2) }, &[x]);
+    let five = g.add_constant("five", Tensor::vector(vec![5i64]));
+    let is_five = g.add_op("is_five", Binary::Equal, &[size, five]);
+    let op = Op::If(Box::new(If { then_branch: branch(5), else_branch: branch(3) }));
+    let y = g.add_op_with("if", op, [is_five, x, x].map(Some).to_vec(), 1);
+    g.outputs = y;
+    assert_eq!(branches::resolve_known(&mut g).unwrap(), 1);
+    assert!(names(&g).contains(&"Split") && !names(&g).contains(&"If"), "{:?}", names(&g));
+    let input = [("x", Array::floats([1, 3], vec![4.0, 5.0, 6.0]).unwrap())];
+    assert_eq!(run(&g, &input).unwrap().values().next().unwrap().data, [4.0]);
+}
+
 #[test]
 fn identities_go_and_output_names_stay() {
     let mut g = Graph::new("g");

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use exegesis_graph::passes::expand::expand;
 use exegesis_graph::passes::infer::ShapeInference;
-use exegesis_graph::passes::{roll, unroll};
+use exegesis_graph::passes::{branches, roll, unroll};
 use exegesis_graph::{Builder, Error, Graph, Node, NodeId, Op, Tensor, ValueId, op};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -53,6 +53,7 @@ pub(crate) fn lower(mut graph: Graph) -> Result<Lowered> {
 }
 
 fn lower_graph(graph: &mut Graph) -> Result<()> {
+    branches::resolve_known(graph)?;
     write_out_steps(graph)?;
     expand(graph, &|op| !composites::is_kept(op))?;
     ShapeInference::new().run(graph)?;
@@ -188,6 +189,7 @@ fn replacement(b: &mut Builder, node: &Node) -> exegesis_graph::Result<Vec<Value
         | Op::Range(_)
         | Op::ScatterElements(_) => one(indexing::replace(b, node)),
         Op::SpaceToDepth(_)
+        | Op::MatMul(_)
         | Op::Pad(_)
         | Op::Slice(_)
         | Op::Transpose(_)

@@ -118,15 +118,17 @@ impl std::fmt::Debug for Program {
 /// The ports of `values`.
 ///
 /// # Errors
-/// A value without a known element type.
+/// A value without a known element type, such as a sequence.
 pub(crate) fn ports(graph: &Graph, values: &[ValueId]) -> Result<Vec<Port>> {
     values
         .iter()
         .map(|id| {
             let value = graph.value(*id);
             let dtype = value.dtype.ok_or_else(|| {
-                let message = format!("the element type of \"{}\" is not known", value.name);
-                Error::new(ErrorKind::Malformed, message)
+                Error::unsupported(format!(
+                    "\"{}\" is no tensor of a type that is held (sequences, optionals, float8 and types of 4 bits are not)",
+                    value.name
+                ))
             })?;
             let optional = value.constant.is_some() && graph.inputs.contains(id);
             Ok(Port { name: value.name.clone(), dtype, shape: value.shape.clone(), optional })

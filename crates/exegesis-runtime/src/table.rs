@@ -4,7 +4,8 @@
 //! rten runs an operator but gives another number than the standard says, the verdict is not [`Support::Native`]: ties
 //! of `ArgMax` (it takes the last), `Sign` of zero (1), `Softplus` above 88 (infinite), `sequence_lens` of recurrent
 //! layers (ignored), `SAME_LOWER` (taken as `SAME_UPPER`), `ScatterElements` with fewer indices than rows (other cells),
-//! cubic `Resize` (linear), float `Range` (accumulates rounding), `NonMaxSuppression` (mixes classes).
+//! cubic `Resize` (linear), float `Range` (accumulates rounding), `NonMaxSuppression` (mixes classes), a stack of matrices
+//! times a vector (an axis too many).
 
 mod context;
 mod control;

@@ -15,5 +15,7 @@ mod linear;
 mod recurrent;
 #[path = "conformance/resampling.rs"]
 mod resampling;
+#[path = "conformance/sweep.rs"]
+mod sweep;
 #[path = "conformance/windows.rs"]
 mod windows;

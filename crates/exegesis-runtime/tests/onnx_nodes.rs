@@ -23,14 +23,6 @@ const ACCEPTED: &[(&str, &str)] = &[
         "test_dynamicquantizelinear_expanded",
         "a quotient is halfway between two integers; rten multiplies by the reciprocal",
     ),
-    (
-        "test_affine_grid_3d_align_corners_expanded",
-        "shape inference refuses the branch for the rank that the operand does not have",
-    ),
-    (
-        "test_affine_grid_3d_expanded",
-        "shape inference refuses the branch for the rank that the operand does not have",
-    ),
 ];
 
 enum Outcome {

@@ -1,13 +1,25 @@
-//! `docs/reference/methods.md` says what the code says. `EXEGESIS_UPDATE_DOCS=1 cargo test -p exegesis --test
-//! reference_pages` writes it anew.
+//! The pages of `docs/reference` say what the code says: `methods.md` what the catalogue does, `operators.md` what the
+//! recorded cases of ONNX come to. `EXEGESIS_UPDATE_DOCS=1 cargo test -p exegesis --test reference_pages` writes them anew.
+
+mod conformance;
 
 use std::fmt::Write;
 
 use exegesis::Method;
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/methods.md");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference");
 
-fn page() -> String {
+/// Compares a page with the one that is checked in, after writing it if that is asked for.
+fn check(name: &str, page: &str) {
+    let path = format!("{FOLDER}/{name}");
+    if std::env::var_os("EXEGESIS_UPDATE_DOCS").is_some() {
+        std::fs::write(&path, page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(written == page, "run with EXEGESIS_UPDATE_DOCS=1 to write docs/reference/{name} anew");
+}
+
+fn methods() -> String {
     let mut page = String::from(
         "# Methods\nEvery method explains one scalar per row: the seeded score of the target. Written by a test from the \
          catalogue that `exegesis methods NAME` prints.\n",
@@ -33,9 +45,14 @@ fn page() -> String {
 
 #[test]
 fn the_page_of_methods_is_that_of_the_catalogue() {
-    if std::env::var_os("EXEGESIS_UPDATE_DOCS").is_some() {
-        std::fs::write(PAGE, page()).unwrap();
-    }
-    let written = std::fs::read_to_string(PAGE).unwrap();
-    assert_eq!(written, page(), "run with EXEGESIS_UPDATE_DOCS=1 to write docs/reference/methods.md anew");
+    check("methods.md", &methods());
+}
+
+/// Catches a case that is read, written, run or differentiated to other numbers than recorded, a refusal without a known
+/// reason, and an operator that loses (or gains) support without a word in the documentation.
+#[test]
+fn the_page_of_operators_is_what_the_recorded_cases_come_to() {
+    let Some(survey) = conformance::Survey::run() else { return };
+    assert!(survey.failures.is_empty(), "{} fail:\n{}", survey.failures.len(), survey.failures.join("\n"));
+    check("operators.md", &survey.page());
 }

@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::infer::ShapeInference;
 use super::splice::Splice;
 use crate::op::Unary;
 use crate::{Graph, NodeId, Op, Result, Subgraph, ValueId};
@@ -29,6 +30,36 @@ pub fn resolve(graph: &mut Graph) -> Result<usize> {
         }
     }
     Ok(count + remove_identities(graph)?)
+}
+
+/// As [`resolve`], where a condition follows from sizes that are known, such as a test of a rank. What is not taken need
+/// not fit those sizes, and may then be more than the rewriting of bodies can bear. Conditions inside bodies are left.
+/// Returns the number of nodes resolved.
+///
+/// # Errors
+/// As [`resolve`]; an ill-typed or ill-shaped graph.
+pub fn resolve_known(graph: &mut Graph) -> Result<usize> {
+    let mut count = 0;
+    loop {
+        let mut inference = ShapeInference::new();
+        inference.run(graph)?;
+        let ifs = graph.nodes().filter(|(_, n)| matches!(n.op, Op::If(_)));
+        let conditions: Vec<_> = ifs.filter_map(|(id, n)| Some((id, n.input(0)?))).collect();
+        let mut known = false;
+        for (id, condition) in conditions {
+            let Some(tensor) = inference.constant(graph, condition) else { continue };
+            let name = format!("{}/condition", graph.node(id).name);
+            let constant = graph.add_constant(&name, tensor);
+            if let Some(slot) = graph.node_mut(id).inputs.first_mut() {
+                *slot = Some(constant);
+                known = true;
+            }
+        }
+        if !known {
+            return Ok(count);
+        }
+        count += resolve(graph)?;
+    }
 }
 
 /// Replaces an `If` by the nodes of a branch; returns them.

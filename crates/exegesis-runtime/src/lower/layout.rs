@@ -1,4 +1,4 @@
-//! Movement by others.
+//! Movement, and products with vectors, by other operators.
 
 use exegesis_graph::op::{Binary, Gather, Pad, PadMode, Reshape};
 use exegesis_graph::{Builder, Error, Node, Op, Result, ValueId};
@@ -7,7 +7,7 @@ use super::normalization::fixed;
 use super::{operand, windows};
 use crate::table::{Context, full_pads, pads_by_index};
 
-/// The value of a moving node, by operators that rten has.
+/// The value of a node, by operators that rten has.
 pub(super) fn replace(b: &mut Builder, node: &Node) -> Result<ValueId> {
     let x = operand(node, 0)?;
     match &node.op {
@@ -34,6 +34,12 @@ pub(super) fn replace(b: &mut Builder, node: &Node) -> Result<ValueId> {
             let axes: Vec<i64> = (0..count).collect();
             let axes = b.ints(&axes);
             b.op(node.op.clone(), &[x, starts, ends, axes, steps])
+        }
+        Op::MatMul(_) => {
+            let last = b.rank(x)? - 1;
+            let column = b.unsqueeze(operand(node, 1)?, &[1])?;
+            let product = b.matmul(x, column)?;
+            b.squeeze(product, &[last])
         }
         Op::Squeeze(_) | Op::Unsqueeze(_) => {
             let axes = operand(node, 1)?;

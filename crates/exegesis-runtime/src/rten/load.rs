@@ -10,7 +10,7 @@ use rustc_hash::FxHashSet;
 
 use super::guard::guarded;
 use super::session::RtenSession;
-use crate::{Error, LoadOptions, Prepack, Program, Result, lower, program};
+use crate::{Error, LoadOptions, Prepack, Program, Result, lower, program, table};
 
 /// Name under which the model refers to its weights; there is no such file.
 const WEIGHTS: &str = "weights.data";
@@ -21,8 +21,11 @@ const EXTERNAL_FROM_BYTES: usize = 1024;
 /// Checks, lowers and loads `graph`.
 pub(super) fn load(runtime: &str, mut graph: Graph, options: &LoadOptions) -> Result<Program> {
     ShapeInference::new().run(&mut graph)?;
-    let inputs = program::ports(&graph, &graph.inputs)?;
-    let outputs = program::ports(&graph, &graph.outputs)?;
+    // A node that is not interpreted is the better answer to a result without a type.
+    let ports = |values: &[ValueId]| {
+        program::ports(&graph, values).map_err(|error| table::check(&graph).err().map_or(error, Error::from))
+    };
+    let (inputs, outputs) = (ports(&graph.inputs)?, ports(&graph.outputs)?);
     let name = graph.name.clone();
     let mut lowered = lower::lower(graph)?;
     let kept = keep_captures(&mut lowered.graph);

@@ -27,6 +27,9 @@ pub(super) fn support(op: &Op, context: &Context) -> Support {
             Lowered("start + i delta over an integer range")
         }
         Op::Range(_) => context.typed(&[DType::I32], Native),
+        Op::Slice(_) if starts_before_front(context) => {
+            refuse("a negative step from before the first element is not implemented")
+        }
         Op::Slice(_) if context.has(4) && !context.has(3) => Lowered("explicit axes"),
         Op::Squeeze(_) | Op::Unsqueeze(_) if context.rank(1) == Some(0) => Lowered("axes as a vector"),
         Op::Transpose(a) if a.perm.is_empty() => match context.rank(0) {
@@ -35,6 +38,24 @@ pub(super) fn support(op: &Op, context: &Context) -> Support {
         },
         _ => Native,
     }
+}
+
+/// True if a slice walks backwards from before the front, where rten counts below zero.
+fn starts_before_front(context: &Context) -> bool {
+    let (Some(starts), Some(steps)) = (context.ints(1), context.ints(4)) else { return false };
+    let axes = match (context.has(3), context.ints(3)) {
+        (false, _) => (0..starts.len() as i64).collect(),
+        (true, Some(axes)) => axes,
+        (true, None) => return false,
+    };
+    let size = |axis: i64| {
+        let rank = context.rank(0)? as i64;
+        let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).ok()?;
+        i64::try_from(context.size(0, axis)?).ok()
+    };
+    starts.iter().zip(&steps).zip(&axes).any(|((start, step), axis)| {
+        *step < 0 && size(*axis).is_some_and(|size| start.checked_add(size).is_none_or(|at| at < 0))
+    })
 }
 
 fn pad(mode: PadMode, context: &Context) -> Support {

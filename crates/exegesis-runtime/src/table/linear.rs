@@ -12,6 +12,9 @@ pub(super) fn support(op: &Op, context: &Context) -> Support {
             context.floats(Lowered("axes of size 1 for those that an ellipsis lacks"))
         }
         Op::Einsum(a) if repeats_label(&a.equation) => refuse("a term of the equation names an axis twice"),
+        Op::MatMul(_) if context.rank(1) == Some(1) && context.rank(0).is_some_and(|rank| rank > 2) => {
+            context.floats(Lowered("a product with a column, whose axis is then removed"))
+        }
         _ => context.floats(Native),
     }
 }

@@ -20,6 +20,13 @@ impl Reader<'_> {
         dtype(&self.levels.last()?.graph, id, &mut STEPS.clone())
     }
 
+    /// True if two axes are declared with the same size or symbol.
+    pub(super) fn same_dim(&self, a: (ValueId, usize), b: (ValueId, usize)) -> bool {
+        let dim =
+            |(id, axis): (ValueId, usize)| self.levels.last()?.graph.value(id).shape.as_ref()?.get(axis);
+        matches!((dim(a), dim(b)), (Some(a), Some(b)) if a == b)
+    }
+
     /// Size of axis `axis` of a value of the current graph, where it is declared.
     pub(super) fn dim(&self, id: ValueId, axis: usize) -> Option<usize> {
         self.levels.last()?.graph.value(id).shape.as_ref()?.get(axis).and_then(Dim::fixed)

@@ -4,6 +4,8 @@
 //! uninterpreted. Nothing is dropped except what the operator's documentation says has no effect on inference.
 
 mod attention;
+mod cache;
+mod newer;
 mod normalization;
 mod operands;
 mod quantize;
@@ -158,11 +160,17 @@ impl Reader<'_> {
             "Softmax" | "LogSoftmax" | "Hardmax" if opset < 13 => self.flat_softmax(draft),
             "Dropout" => self.dropout(draft),
             "BatchNormalization" => normalization::batch(draft),
-            "LayerNormalization" => Ok(normalization::layer(draft)),
+            "LayerNormalization" => self.layer_normalization(draft),
             "GroupNormalization" => self.group_normalization(draft),
             "RMSNormalization" => normalization::root_mean_square(draft),
             "Attention" => self.attention(draft),
             "RotaryEmbedding" => self.rotary_embedding(draft),
+            "TensorScatter" => self.tensor_scatter(draft),
+            "SwiGLU" => self.gated_swish(draft),
+            "SpaceToDepth" => newer::space_to_depth(draft),
+            "Range" => newer::range(draft),
+            "BitShift" => Ok(self.bit_shift(draft)),
+            "Mod" => self.floor_modulo(draft),
             "Cast" | "CastLike" => quantize::cast(draft),
             "EyeLike" => Ok(quantize::eye_like(draft)),
             "QuantizeLinear" => self.quantize(draft),

@@ -2,8 +2,8 @@
 
 use super::emitter::Emitter;
 use crate::op::{
-    Attention, Binary, Cast, Concat, ConstantOfShape, Expand, MatMul, Reshape, Shape, Slice, Softmax, Split,
-    Transpose, Trilu, Unary, Unsqueeze, Where,
+    Attention, Binary, Cast, Concat, ConstantOfShape, Expand, MatMul, Reduce, ReduceKind, Reshape, Shape,
+    Slice, Softmax, Split, Transpose, Trilu, Unary, Unsqueeze, Where,
 };
 use crate::{DType, Dim, Result, Role, Tensor, ValueId};
 
@@ -39,12 +39,20 @@ pub(super) fn attention(
         let mask = additive(emit, mask, dtype)?;
         scores = emit.op_with_role(Binary::Add, &[scores, mask], Role::AttentionMask)?;
     }
-    let mut weights = emit.op(Softmax { axis: -1 }, &[scores])?;
-    if op.guard_nan {
-        let undefined = emit.op(Unary::IsNaN, &[weights])?;
-        let zero = emit.scalar(dtype, 0.0)?;
-        weights = emit.op(Where {}, &[undefined, zero, weights])?;
+    if !op.guard_nan {
+        let weights = emit.op(Softmax { axis: -1 }, &[scores])?;
+        return emit.finish(MatMul {}, &[weights, v]);
     }
+    // Rows of minus infinities are left out before the softmax: NaN behind it would come back in every derivative.
+    let axis = emit.ints(&[-1]);
+    let largest = Reduce { kind: ReduceKind::Max, keepdims: true, noop_with_empty_axes: false };
+    let largest = emit.op(largest, &[scores, axis])?;
+    let hidden = emit.scalar(dtype, f64::NEG_INFINITY)?;
+    let hidden = emit.op(Binary::Equal, &[largest, hidden])?;
+    let zero = emit.scalar(dtype, 0.0)?;
+    let scores = emit.op(Where {}, &[hidden, zero, scores])?;
+    let weights = emit.op(Softmax { axis: -1 }, &[scores])?;
+    let weights = emit.op(Where {}, &[hidden, zero, weights])?;
     emit.finish(MatMul {}, &[weights, v])
 }
 

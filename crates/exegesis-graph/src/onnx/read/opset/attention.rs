@@ -1,12 +1,21 @@
-//! `Attention` and `RotaryEmbedding` of opset 23 and 24, brought to the 4-D form of the composites.
+//! `Attention` and `RotaryEmbedding` of opset 23 to 25, brought to the 4-D form of the composites.
 
 use super::{Draft, Outcome};
 use crate::onnx::read::Reader;
 use crate::op::{
-    Attention, Binary, Cast, CastLike, Concat, Gather, Reshape, RotaryEmbedding, Shape, Slice, Transpose,
-    Unary, Unsqueeze,
+    Attention, Binary, Cast, CastLike, Concat, Gather, Pad, Range, Reshape, RotaryEmbedding, Shape, Slice,
+    Squeeze, Transpose, Unary, Unsqueeze, Where,
 };
-use crate::{DType, Result, ValueId};
+use crate::{DType, Error, Result, Tensor, ValueId};
+
+/// Which keys a query sees, besides those of a mask.
+struct Visible {
+    is_causal: bool,
+    /// Keys before and after the query's own position that are seen; `None` is all of them.
+    window: (Option<i64>, Option<i64>),
+    /// Number of valid keys per sample.
+    valid: Option<ValueId>,
+}
 
 fn opaque(reason: &str) -> Result<Outcome> {
     Ok(Outcome::Opaque(reason.to_string()))
@@ -27,24 +36,27 @@ impl Reader<'_> {
         self.last_step(source, "merge", Reshape::default(), &[x, shape], output)
     }
 
-    /// `Attention`: softmax(scale Q K' + mask) V, with a soft cap and a causal mask.
+    /// `Attention`: softmax(scale Q K' + mask) V, with a soft cap, a causal mask, a window of keys and padded keys.
     pub(super) fn attention(&mut self, mut draft: Draft) -> Result<Outcome> {
-        if (4..draft.inputs.len()).any(|i| draft.input(i).is_some()) {
-            return opaque("attention with a cache or padded keys is not supported");
+        if draft.input(4).is_some() || draft.input(5).is_some() {
+            return opaque("attention with a cache is not supported");
         }
         if !draft.keep_outputs(1) {
             return opaque("a second output of attention is read, which is not supported");
         }
         // The mode of an output that nothing reads.
         draft.take::<i64>("qk_matmul_output_mode")?;
-        if !matches!(draft.take::<i64>("softmax_precision")?.unwrap_or(1), 1) {
-            return opaque("a softmax precision other than float32 is not supported");
+        // Results are those of float32 or better whatever the type is; less than that was asked for to round.
+        if !matches!(draft.take::<i64>("softmax_precision")?.unwrap_or(1), 1 | 11) {
+            return opaque("a softmax in less precision than float32 is not supported");
         }
         let is_causal = draft.take("is_causal")?.unwrap_or(false);
         let softcap = draft.take("softcap")?.unwrap_or(0.0f32);
         let scale: Option<f32> = draft.take("scale")?;
         let heads: Option<i64> = draft.take("q_num_heads")?;
         let kv_heads: Option<i64> = draft.take("kv_num_heads")?;
+        let bound = |size: Option<i64>| size.filter(|n| *n >= 0);
+        let window = (bound(draft.take("left_window_size")?), bound(draft.take("right_window_size")?));
         if let Some(name) = draft.attributes.keys().next() {
             return Ok(Outcome::Opaque(format!("attribute `{name}` of Attention is not known")));
         }
@@ -56,15 +68,40 @@ impl Reader<'_> {
             _ => return opaque("the rank of its query does not fit its attributes or is not known"),
         };
         let source = draft.name.clone();
-        let size = match flat {
-            None => self.dim(q, 3),
-            Some((heads, _)) => self.dim(q, 2).zip(usize::try_from(heads).ok()).map(|(d, h)| d / h),
+        let (keys, size) = match flat {
+            None => (self.dim(k, 2), self.dim(q, 3)),
+            Some((heads, _)) => {
+                (self.dim(k, 1), self.dim(q, 2).zip(usize::try_from(heads).ok()).map(|(d, h)| d / h))
+            }
         };
+        let mut mask = draft.input(3);
+        if let Some(given) = mask.filter(|_| draft.version >= 24) {
+            mask = match self.long_mask(&source, given, k, if flat.is_some() { 1 } else { 2 }, keys)? {
+                Some(mask) => Some(mask),
+                None => return opaque("the rank or type of its mask is not known"),
+            };
+        }
         let (mut q, mut k, mut v) = (q, k, v);
         if let Some((heads, kv_heads)) = flat {
             q = self.split_heads(&source, "query", q, heads)?;
             k = self.split_heads(&source, "key", k, kv_heads)?;
             v = self.split_heads(&source, "value", v, kv_heads)?;
+        }
+        let plain = window == (None, None) && draft.input(6).is_none();
+        if !plain {
+            let visible = Visible { is_causal, window, valid: draft.input(6) };
+            let seen = self.visible_keys(&source, q, k, &visible)?;
+            mask = match mask.map(|mask| (mask, self.dtype(mask))) {
+                None => Some(seen),
+                Some((mask, Some(DType::Bool))) => {
+                    Some(self.step(&source, "visible_mask", Binary::And, &[seen, mask])?)
+                }
+                Some((mask, Some(_))) => {
+                    let hidden = self.scalar_like(&source, "hidden", f32::NEG_INFINITY, mask)?;
+                    Some(self.step(&source, "visible_mask", Where {}, &[seen, mask, hidden])?)
+                }
+                Some((_, None)) => return opaque("the rank or type of its mask is not known"),
+            };
         }
         let scale = match (scale, size) {
             (Some(scale), _) => scale,
@@ -79,8 +116,9 @@ impl Reader<'_> {
                 1.0
             }
         };
-        let op = Attention { scale, is_causal, softcap, guard_nan: false };
-        let inputs = [Some(q), Some(k), Some(v)].into_iter().chain(draft.input(3).map(Some)).collect();
+        // A query that no key is visible to gives zeros; only a mask can do that to it.
+        let op = Attention { scale, is_causal: is_causal && plain, softcap, guard_nan: mask.is_some() };
+        let inputs = [Some(q), Some(k), Some(v)].into_iter().chain(mask.map(Some)).collect();
         match flat {
             None => self.add(&source, op, inputs, draft.outputs)?,
             Some(_) => {
@@ -90,6 +128,76 @@ impl Reader<'_> {
             }
         }
         Ok(Outcome::Done)
+    }
+
+    /// A mask with as many columns as there are keys: what a shorter one lacks is hidden. `None` if its rank or type is not
+    /// known.
+    fn long_mask(
+        &mut self,
+        source: &str,
+        mask: ValueId,
+        keys: ValueId,
+        axis: i64,
+        count: Option<usize>,
+    ) -> Result<Option<ValueId>> {
+        let (Some(rank), Some(dtype)) = (self.rank(mask), self.dtype(mask)) else { return Ok(None) };
+        let Some(last) = rank.checked_sub(1) else { return Ok(Some(mask)) };
+        let columns = self.dim(mask, last);
+        if columns.is_some() && columns == count || self.same_dim((mask, last), (keys, axis as usize)) {
+            return Ok(Some(mask));
+        }
+        let wanted = self.step(source, "keys", Shape { start: axis, end: Some(axis + 1) }, &[keys])?;
+        let found = self.step(source, "mask_columns", Shape { start: last as i64, end: None }, &[mask])?;
+        let lacking = self.step(source, "mask_lacks", Binary::Sub, &[wanted, found])?;
+        let before = self.integers(source, "mask_before", vec![0; 2 * rank - 1])?;
+        let pads = self.step(source, "mask_pads", Concat { axis: 0 }, &[before, lacking])?;
+        let mut operands = vec![mask, pads];
+        if dtype != DType::Bool {
+            operands.push(self.scalar_like(source, "mask_hidden", f32::NEG_INFINITY, mask)?);
+        }
+        self.step(source, "mask_padded", Pad::default(), &operands).map(Some)
+    }
+
+    /// True where a key is visible to a query, broadcastable to `[b, heads, t, s]`: query `i` is at position
+    /// `p = i + offset`, key `j` at `j`; the offset is that of the valid keys before the queries.
+    fn visible_keys(&mut self, source: &str, q: ValueId, k: ValueId, rule: &Visible) -> Result<ValueId> {
+        let count = |reader: &mut Self, what: &str, x: ValueId| -> Result<ValueId> {
+            let size =
+                reader.step(source, &format!("{what}_size"), Shape { start: 2, end: Some(3) }, &[x])?;
+            let axis = reader.integers(source, &format!("{what}_axis"), vec![0])?;
+            reader.step(source, &format!("{what}_count"), Squeeze {}, &[size, axis])
+        };
+        let (queries, keys) = (count(self, "queries", q)?, count(self, "keys", k)?);
+        let zero = self.graph()?.add_constant(&format!("{source}/zero"), Tensor::scalar(0i64));
+        let one = self.graph()?.add_constant(&format!("{source}/one"), Tensor::scalar(1i64));
+        let key = self.step(source, "key_positions", Range {}, &[zero, keys, one])?;
+        let query = self.step(source, "query_numbers", Range {}, &[zero, queries, one])?;
+        let column = self.integers(source, "query_column", vec![1])?;
+        let mut position = self.step(source, "query_rows", Unsqueeze {}, &[query, column])?;
+        let mut conditions = vec![];
+        if let Some(valid) = rule.valid {
+            let shape = self.integers(source, "valid_shape", vec![-1, 1, 1, 1])?;
+            let valid = self.step(source, "valid", Reshape::default(), &[valid, shape])?;
+            let offset = self.step(source, "offset", Binary::Sub, &[valid, queries])?;
+            position = self.step(source, "query_positions", Binary::Add, &[position, offset])?;
+            conditions.push(self.step(source, "key_is_valid", Binary::Less, &[key, valid])?);
+        }
+        if rule.is_causal {
+            conditions.push(self.step(source, "key_is_past", Binary::LessOrEqual, &[key, position])?);
+        }
+        let (left, right) = rule.window;
+        for (size, what, shift, compare) in [
+            (left, "left", Binary::Sub, Binary::GreaterOrEqual),
+            (right, "right", Binary::Add, Binary::LessOrEqual),
+        ] {
+            let Some(size) = size else { continue };
+            let size = self.graph()?.add_constant(&format!("{source}/{what}_size"), Tensor::scalar(size));
+            let edge = self.step(source, &format!("{what}_edge"), shift, &[position, size])?;
+            conditions.push(self.step(source, &format!("{what}_inside"), compare, &[key, edge])?);
+        }
+        let mut conditions = conditions.into_iter();
+        let first = conditions.next().ok_or_else(|| Error::malformed("a mask without a condition"))?;
+        conditions.try_fold(first, |all, next| self.step(source, "visible", Binary::And, &[all, next]))
     }
 
     /// Columns `range` of the last axis.

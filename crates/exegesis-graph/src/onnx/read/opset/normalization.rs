@@ -2,9 +2,12 @@
 
 use super::{Draft, Outcome};
 use crate::onnx::read::Reader;
-use crate::op::{Binary, Concat, ConstantOfShape, Expand, GroupNormalization, Reshape, Shape};
+use crate::op::{
+    Binary, Concat, ConstantOfShape, Expand, GroupNormalization, LayerNormalization, Reduce, ReduceKind,
+    Reshape, Shape, Unary,
+};
 use crate::tensor::Data;
-use crate::{Error, Result, Tensor};
+use crate::{DType, Error, Result, Tensor};
 
 fn opaque(reason: &str) -> Outcome {
     Outcome::Opaque(reason.to_string())
@@ -26,11 +29,6 @@ pub(super) fn batch(mut draft: Draft) -> Result<Outcome> {
     Ok(Outcome::Emit(draft))
 }
 
-/// `LayerNormalization`: only the normalised output.
-pub(super) fn layer(mut draft: Draft) -> Outcome {
-    if draft.keep_outputs(1) { Outcome::Emit(draft) } else { opaque("its mean or deviation is read") }
-}
-
 /// `RMSNormalization`: `stash_type` 1 computes in float32, at least as precise as the input.
 pub(super) fn root_mean_square(mut draft: Draft) -> Result<Outcome> {
     if draft.take::<i64>("stash_type")?.unwrap_or(1) != 1 {
@@ -40,6 +38,48 @@ pub(super) fn root_mean_square(mut draft: Draft) -> Result<Outcome> {
 }
 
 impl Reader<'_> {
+    /// `LayerNormalization`: the normalised output; mean and inverse deviation, where they are read, computed apart.
+    pub(super) fn layer_normalization(&mut self, mut draft: Draft) -> Result<Outcome> {
+        if draft.keep_outputs(1) {
+            return Ok(Outcome::Emit(draft));
+        }
+        let axis: i64 = draft.take("axis")?.unwrap_or(-1);
+        let epsilon = draft.take("epsilon")?.unwrap_or(1e-5f32);
+        let stash_type = draft.take("stash_type")?.unwrap_or(1i64);
+        if let Some(name) = draft.attributes.keys().next() {
+            return Ok(Outcome::Opaque(format!("attribute `{name}` of LayerNormalization is not known")));
+        }
+        let x = draft.required(0)?;
+        let (Some(rank), Some(DType::F32), 1) = (self.rank(x), self.dtype(x), stash_type) else {
+            return Ok(opaque("its mean or deviation is read, and its input is not known to be float32"));
+        };
+        let rank = rank as i64;
+        let first = if axis < 0 { axis + rank } else { axis };
+        if !(0..rank.max(1)).contains(&first) {
+            return Err(Error::malformed(format!("LayerNormalization has no axis {axis} in rank {rank}")));
+        }
+        let source = draft.name.clone();
+        let axes = self.integers(&source, "axes", (first..rank).collect())?;
+        let mean = Reduce { kind: ReduceKind::Mean, keepdims: true, noop_with_empty_axes: false };
+        let centre = self.step(&source, "mean", mean.clone(), &[x, axes])?;
+        let centred = self.step(&source, "centred", Binary::Sub, &[x, centre])?;
+        let squares = self.step(&source, "squares", Binary::Mul, &[centred, centred])?;
+        let variance = self.step(&source, "variance", mean, &[squares, axes])?;
+        let least = self.scalar_like(&source, "epsilon", epsilon, x)?;
+        let variance = self.step(&source, "variance_epsilon", Binary::Add, &[variance, least])?;
+        let deviation = self.step(&source, "deviation", Unary::Sqrt, &[variance])?;
+        if let Some(output) = draft.output(1) {
+            self.last_step(&source, "mean_output", Unary::Identity, &[centre], Some(output))?;
+        }
+        if let Some(output) = draft.output(2) {
+            self.last_step(&source, "inverse_deviation", Unary::Reciprocal, &[deviation], Some(output))?;
+        }
+        draft.outputs.truncate(1);
+        let op = LayerNormalization { axis, epsilon, stash_type };
+        self.add(&source, op, draft.inputs, draft.outputs)?;
+        Ok(Outcome::Done)
+    }
+
     /// `GroupNormalization`: 21 has a scale and bias per channel, as the composite; 18 had one per group.
     pub(super) fn group_normalization(&mut self, mut draft: Draft) -> Result<Outcome> {
         if draft.take::<i64>("stash_type")?.unwrap_or(1) != 1 {
