@@ -74,7 +74,7 @@ fn coverage() {
     }
     let elsewhere: BTreeSet<&str> =
         ELSEWHERE.iter().flat_map(|(_, names)| names.split_whitespace()).collect();
-    let vocabulary: BTreeSet<&str> = Op::vocabulary().collect();
+    let vocabulary: BTreeSet<&str> = Op::vocabulary().into_iter().collect();
     let missing: Vec<&&str> =
         vocabulary.iter().filter(|name| !tested.contains(**name) && !elsewhere.contains(*name)).collect();
     assert!(missing.is_empty(), "neither tested nor listed: {missing:?}");

@@ -56,9 +56,6 @@ macro_rules! operators {
             Opaque(Box<Opaque>),
         }
 
-        /// Names of the operators with a struct of attributes.
-        const WITH_ATTRIBUTES: &[&str] = &[$($onnx),*];
-
         impl Op {
             /// Operator name as in ONNX; of composites without an ONNX operator in opset 18, the name of the newer or
             /// contributed operator.
@@ -76,12 +73,14 @@ macro_rules! operators {
                 }
             }
 
-            /// Names of all operators of the vocabulary, composites and control flow included.
-            pub fn vocabulary() -> impl Iterator<Item = &'static str> {
+            /// Names of all operators of the vocabulary, composites and control flow included, sorted.
+            pub fn vocabulary() -> Vec<&'static str> {
                 let families = Unary::ALL.iter().map(|k| k.as_str()).chain(Binary::ALL.iter().map(|k| k.as_str()));
                 let families = families.chain(Variadic::ALL.iter().map(|k| k.as_str()));
                 let families = families.chain(ReduceKind::ALL.iter().map(|k| k.as_str()));
-                families.chain([$($onnx),*]).chain(["If", "Loop", "Scan"])
+                let mut names: Vec<&str> = families.chain([$($onnx),*]).chain(["If", "Loop", "Scan"]).collect();
+                names.sort_unstable();
+                names
             }
 
             /// The operator called `op_type` with these attributes (already those of the canonical opset or of a
@@ -448,18 +447,6 @@ impl From<Reduce> for Op {
 }
 
 impl Op {
-    /// Names of all operators of the vocabulary, sorted.
-    pub fn vocabulary() -> Vec<&'static str> {
-        let mut names: Vec<&str> = vec!["If", "Loop", "Scan"];
-        names.extend(WITH_ATTRIBUTES);
-        names.extend(Unary::ALL.iter().map(|k| k.as_str()));
-        names.extend(Binary::ALL.iter().map(|k| k.as_str()));
-        names.extend(Variadic::ALL.iter().map(|k| k.as_str()));
-        names.extend(ReduceKind::ALL.iter().map(|k| k.as_str()));
-        names.sort_unstable();
-        names
-    }
-
     /// True for the operators that stand for several and must be expanded before an opset-18 graph is written.
     pub fn is_composite(&self) -> bool {
         matches!(
