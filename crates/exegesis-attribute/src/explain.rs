@@ -17,7 +17,7 @@ use crate::method::Method;
 use crate::request::{NodeSelection, Request, Score, Target, Task};
 use crate::rule::RuleSet;
 use crate::seed::{Seed, seed};
-use crate::walk::{Substitution, Walked, carriers, propagate};
+use crate::walk::{Start, Substitution, Walked, carriers, propagate};
 
 /// An attribution that the graph computes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ pub fn explain(
     let walked = propagate(
         &mut b,
         rules.as_ref(),
-        &[(start.value, start.signal)],
+        Start { seeds: &[(start.value, start.signal)], one_hot: start.one_hot },
         &roots,
         &batch,
         &mut ledger,
@@ -137,7 +137,7 @@ pub fn explain(
         }
     };
     let relevance = relevance_outputs(&mut b, request, &walked)?;
-    let Seed { value, signal, target, task, total, mut notes } = start;
+    let Seed { value, signal, one_hot, target, task, total, mut notes } = start;
     if sequence_rows {
         notes.push(
             "the first axis of the input is the time axis of a recurrent layer: its rows are steps of one sequence, \
@@ -164,7 +164,7 @@ pub fn explain(
             .filter(|_| request.target != Target::Input)
             .map(|target| add_output(&mut b, target, "exegesis/target"));
         score_output = Some(add_output(&mut b, value, "exegesis/score"));
-        if let Some(sum) = batch.row_sums(&mut b, signal)? {
+        if let Some(sum) = batch.row_sums(&mut b, one_hot.map_or(signal, |seed| seed.amount))? {
             seed_sum_output = Some(add_output(&mut b, sum, "exegesis/seed_sum"));
         }
     }

@@ -44,7 +44,11 @@ impl RuleSet for Gradient {
             let Some(g) = signals.first().copied().flatten() else {
                 return Ok(Outcome::Signals(vec![None; node.inputs.len()]));
             };
-            let r = map.adjoint(cx, g, Coefficients::Signed)?;
+            let r = match map.class_rows(cx)? {
+                Some(rows) => cx.b.mul(rows.weight, rows.amount)?,
+                None => map.adjoint(cx, g, Coefficients::Signed)?,
+            };
+            cx.b.assume_shape(r, map.x);
             return Ok(Outcome::at(map.operand, node.inputs.len(), r));
         }
         if let Some(outcome) = combined(cx, node, signals)? {

@@ -28,5 +28,5 @@ pub use gradient::Gradient;
 pub use ledger::{COLUMNS as LEDGER_COLUMNS, Class, Ledger, LedgerNode};
 pub use method::{DlBacktrace, Method, MethodInfo, ParameterInfo};
 pub use request::{NodeSelection, Request, Score, Target, Task};
-pub use rule::{Context, Outcome, RuleSet};
-pub use walk::{OnMissingRule, Substitution, Walked, carriers, propagate};
+pub use rule::{Context, OneHot, Outcome, RuleSet};
+pub use walk::{OnMissingRule, Start, Substitution, Walked, carriers, propagate};

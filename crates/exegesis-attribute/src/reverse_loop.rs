@@ -144,7 +144,8 @@ pub fn backward(
         let mut inner = Builder::new(&mut reverse, rules.name())?;
         let mut ledger = Ledger::new(with_ledger);
         let rows = cx.batch.in_body();
-        let walked = propagate(&mut inner, rules, &seeds, &roots, &rows, &mut ledger, on_missing)?;
+        let walked =
+            propagate(&mut inner, rules, seeds.as_slice().into(), &roots, &rows, &mut ledger, on_missing)?;
         let go_on = inner.unary(Unary::Identity, condition)?;
         let mut outputs = vec![go_on];
         for (root, carried) in roots.iter().zip(carried_in.iter().chain(&sums_in)).take(real_states.len()) {

@@ -28,6 +28,15 @@ impl Outcome {
     }
 }
 
+/// A seed that is not 0 for one class per row only.
+#[derive(Clone, Copy, Debug)]
+pub struct OneHot {
+    /// The class, int64 `[batch]`.
+    pub index: ValueId,
+    /// The seed summed over classes, `[batch, ..., 1]`.
+    pub amount: ValueId,
+}
+
 /// State of a walk that rules see.
 pub struct Context<'a, 'g> {
     /// Appends nodes.
@@ -39,6 +48,8 @@ pub struct Context<'a, 'g> {
     /// True if the signals on the outputs are exactly 0 wherever the outputs are: what a rule multiplied with the
     /// magnitude of a value is. Such relevance needs no care for dead units.
     pub vanishes: bool,
+    /// What is known of the signal when it is the seed itself.
+    pub one_hot: Option<OneHot>,
     /// A rule sets this where all signals that it sends are exactly 0 wherever the operand that receives is.
     pub sends_vanishing: bool,
 }

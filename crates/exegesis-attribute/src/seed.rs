@@ -6,6 +6,7 @@ use exegesis_graph::{Builder, DType, Dim, Graph, Op, Tensor, ValueId};
 
 use crate::error::{Error, Result};
 use crate::request::{Request, Score, Target, Task};
+use crate::rule::OneHot;
 
 /// The start of a walk.
 pub struct Seed {
@@ -13,6 +14,8 @@ pub struct Seed {
     pub value: ValueId,
     /// Signal on it, of its shape.
     pub signal: ValueId,
+    /// The same as one class per row, where it is that.
+    pub one_hot: Option<OneHot>,
     /// What was chosen, int64 `[batch]` or `[batch, indices]`.
     pub target: Option<ValueId>,
     /// Task that was decided.
@@ -94,7 +97,7 @@ pub fn seed(
             )))
         }
     };
-    let mut result = Seed { value, signal: value, target: None, task, total: 1.0, notes };
+    let mut result = Seed { value, signal: value, one_hot: None, target: None, task, total: 1.0, notes };
     match task {
         Task::Binary | Task::Regression | Task::BoundingBox
             if request.target == Target::ArgMax
@@ -133,6 +136,10 @@ pub fn seed(
             let (signal, target) = class_seed(b, value, request, &name)?;
             result.signal = signal;
             result.target = target;
+            if let Some(index) = target.filter(|_| !matches!(request.target, Target::Difference(..))) {
+                let amount = ones(b, index, value, 2)?;
+                result.one_hot = Some(OneHot { index, amount });
+            }
         }
     }
     if matches!(request.target, Target::Difference(..)) {
@@ -293,7 +300,7 @@ fn at_position(
         Some(signal) => b.expand_like(signal, value)?,
         None => return Err(Error::Request("a target position needs at least one index".into())),
     };
-    Ok(Seed { value, signal, target: None, task, total: 1.0, notes })
+    Ok(Seed { value, signal, one_hot: None, target: None, task, total: 1.0, notes })
 }
 
 /// Mask seed: `1 / #M` on `M`, the cells that belong to the class.
@@ -396,5 +403,20 @@ fn next_token(
     b.assume_shape(signal, value);
     result.signal = signal;
     result.target = target;
+    if let Some(index) = target.filter(|_| !matches!(request.target, Target::Difference(..))) {
+        let rows = ones(b, index, value, 3)?;
+        result.one_hot = Some(OneHot { index, amount: b.mul(rows, at_last)? });
+    }
     Ok(())
+}
+
+/// A 1 per row of `index [batch]` in the element type of `like`, `[batch, 1, ...]` of a rank.
+fn ones(b: &mut Builder<'_>, index: ValueId, like: ValueId, rank: usize) -> Result<ValueId> {
+    let one = Tensor::from_f64(b.dtype(like), vec![1], vec![1.0])?;
+    let shape = b.shape_of(index)?;
+    let ones = b.op(op::ConstantOfShape { value: Some(one.into()) }, &[shape])?;
+    b.assume_shape(ones, index);
+    let mut dims = vec![1i64; rank];
+    dims[0] = -1;
+    Ok(b.reshape_to(ones, &dims)?)
 }

@@ -10,7 +10,7 @@ use crate::batch::BatchAxis;
 use crate::error::{Error, MissingRule};
 use crate::gradient::Gradient;
 use crate::ledger::Ledger;
-use crate::rule::{Context, Outcome, RuleSet};
+use crate::rule::{Context, OneHot, Outcome, RuleSet};
 use crate::{Result, reverse_loop};
 
 /// What to do at a node without a rule.
@@ -72,19 +72,35 @@ pub fn carriers(graph: &Graph, roots: &[ValueId], targets: &[ValueId]) -> Result
     Ok(carriers)
 }
 
-/// Walks from `seeds` (value, signal) back to `roots`.
+/// Where a walk starts.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    /// Values and the signals on them.
+    pub seeds: &'a [(ValueId, ValueId)],
+    /// What is known of the only seed.
+    pub one_hot: Option<OneHot>,
+}
+
+impl<'a> From<&'a [(ValueId, ValueId)]> for Start<'a> {
+    fn from(seeds: &'a [(ValueId, ValueId)]) -> Self {
+        Self { seeds, one_hot: None }
+    }
+}
+
+/// Walks from the seeds back to `roots`.
 ///
 /// # Errors
 /// Nodes without a rule (all of them), or a graph that can't be treated.
 pub fn propagate(
     b: &mut Builder<'_>,
     rules: &dyn RuleSet,
-    seeds: &[(ValueId, ValueId)],
+    start: Start<'_>,
     roots: &[ValueId],
     batch: &BatchAxis,
     ledger: &mut Ledger,
     on_missing: OnMissingRule,
 ) -> Result<Walked> {
+    let Start { seeds, one_hot } = start;
     let targets: Vec<ValueId> = seeds.iter().map(|s| s.0).collect();
     let carriers = carriers(b.graph(), roots, &targets)?;
     let order: Vec<NodeId> = b.graph().topological_order()?;
@@ -108,18 +124,23 @@ pub fn propagate(
         let mut incoming = Vec::with_capacity(node.outputs.len());
         let mut from_others = vec![];
         let mut vanishes = true;
+        let mut lone_seed = None;
         for output in &node.outputs {
             incoming.push(match output {
                 Some(value) => {
                     let arrived = pending.get(value).map_or(&[][..], Vec::as_slice);
                     vanishes &= arrived.iter().all(|a| a.vanishes);
                     let inside = |a: &Arrival| a.from.as_deref() == Some(&*source);
-                    let external: Vec<ValueId> =
-                        arrived.iter().filter(|a| !inside(a)).map(|a| a.signal).collect();
+                    lone_seed = one_hot.filter(|_| matches!(arrived, [only] if only.from.is_none()));
+                    // The seed's sum over classes says the same in the ledger, and need not be as wide.
+                    let external: Vec<ValueId> = match lone_seed {
+                        Some(seed) => vec![seed.amount],
+                        None => arrived.iter().filter(|a| !inside(a)).map(|a| a.signal).collect(),
+                    };
                     let all_external = external.len() == arrived.len();
                     let sum = collect(b, &mut pending, &mut signals, *value)?;
                     match (all_external, sum) {
-                        (true, Some(sum)) => from_others.push(sum),
+                        (true, Some(sum)) if lone_seed.is_none() => from_others.push(sum),
                         _ => from_others.extend(external),
                     }
                     sum
@@ -131,7 +152,15 @@ pub fn propagate(
             continue;
         }
         ledger.open(b, batch, &node, &from_others)?;
-        let mut cx = Context { b, carriers: &carriers, ledger, batch, vanishes, sends_vanishing: false };
+        let mut cx = Context {
+            b,
+            carriers: &carriers,
+            ledger,
+            batch,
+            vanishes,
+            one_hot: lone_seed,
+            sends_vanishing: false,
+        };
         let mut outcome = match reverse_loop::handles(&node.op) {
             true => reverse_loop::backward(rules, &mut cx, &node, &incoming, on_missing),
             false => rules.backward(&mut cx, &node, &incoming),

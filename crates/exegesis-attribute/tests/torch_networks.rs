@@ -227,7 +227,7 @@ fn gradients_of_a_given_seed() {
         let walked = propagate(
             &mut b,
             &Gradient,
-            &[(output, seed)],
+            [(output, seed)].as_slice().into(),
             &[input],
             &batch,
             &mut ledger,

@@ -6,7 +6,7 @@ use exegesis_graph::op::HardSigmoid;
 use super::DEAD;
 use crate::Result;
 use crate::ledger::Class;
-use crate::linear::{Coefficients, LinearMap};
+use crate::linear::{ClassRows, Coefficients, LinearMap};
 use crate::rule::Context;
 
 /// `D = |W| |x| + |b|`, `R = |x| * |W|^T (r / D)`; a unit with `D = 0` passes nothing.
@@ -16,6 +16,9 @@ use crate::rule::Context;
 /// # Errors
 /// The graph can't be treated.
 pub fn default_mode(cx: &mut Context<'_, '_>, map: &LinearMap, r: ValueId) -> Result<ValueId> {
+    if let Some(rows) = map.class_rows(cx)? {
+        return one_class(cx, map, &rows);
+    }
     let magnitude = cx.b.abs(map.x)?;
     let d = map.total_magnitude(cx, magnitude, DEAD)?;
     cx.b.assume_shape(d, r);
@@ -27,6 +30,31 @@ pub fn default_mode(cx: &mut Context<'_, '_>, map: &LinearMap, r: ValueId) -> Re
     }
     let back = map.adjoint(cx, n, Coefficients::Absolute)?;
     let relevance = cx.b.mul(magnitude, back)?;
+    cx.b.assume_shape(relevance, map.x);
+    cx.sends_vanishing = true;
+    Ok(relevance)
+}
+
+/// The same for the only class with relevance: `R = |w| |x| r / (sum |w| |x| + |b|)`.
+fn one_class(cx: &mut Context<'_, '_>, map: &LinearMap, rows: &ClassRows) -> Result<ValueId> {
+    let (magnitude, weight) = (cx.b.abs(map.x)?, cx.b.abs(rows.weight)?);
+    let parts = cx.b.mul(magnitude, weight)?;
+    cx.b.assume_shape(parts, map.x);
+    let last = cx.b.rank(parts)? - 1;
+    let mut d = cx.b.reduce_sum(parts, &[last], true)?;
+    let bias = match rows.bias {
+        Some(bias) => Some(cx.b.abs(bias)?),
+        None => None,
+    };
+    if let Some(bias) = bias {
+        d = cx.b.add(d, bias)?;
+    }
+    let n = safe_share(cx, rows.amount, d)?;
+    if let Some(bias) = bias {
+        let absorbed = cx.b.mul(n, bias)?;
+        cx.absorb(Class::Bias, absorbed)?;
+    }
+    let relevance = cx.b.mul(parts, n)?;
     cx.b.assume_shape(relevance, map.x);
     cx.sends_vanishing = true;
     Ok(relevance)

@@ -57,7 +57,8 @@ pub fn walk(
     let roots = &net.explained;
     let batch = BatchAxis::of(&b, *roots.first().unwrap_or(&outputs[0]))?;
     let mut ledger = Ledger::new(rules.is_relevance());
-    let walked = propagate(&mut b, rules, &starts, roots, &batch, &mut ledger, OnMissingRule::Error)?;
+    let walked =
+        propagate(&mut b, rules, starts.as_slice().into(), roots, &batch, &mut ledger, OnMissingRule::Error)?;
     let table = ledger.finish(&mut b)?;
     let names: Vec<String> = (0..outputs.len()).map(|k| format!("seed{k}")).collect();
     let mut all_feeds = feeds.clone();
