@@ -54,6 +54,7 @@ pub(crate) struct Schedule {
     graph: Graph,
     /// The same graph in the types of the standard, which shape inference wants, without its larger constants.
     wide: Graph,
+    origins: Vec<ValueId>,
     pub steps: Vec<Step>,
 }
 
@@ -70,7 +71,14 @@ impl Schedule {
                 value.constant = None;
             }
         }
-        Ok(Self { graph: graph.clone(), wide, steps: steps::single(graph)? })
+        let flow = Flow::of(graph)?;
+        let origins = graph.values().map(|(id, _)| flow.origin(id)).collect();
+        Ok(Self { graph: graph.clone(), wide, origins, steps: steps::single(graph)? })
+    }
+
+    /// The value that stands for `value` in rten, which drops nodes that only rename.
+    pub fn origin(&self, value: ValueId) -> ValueId {
+        self.origins.get(value.index()).copied().unwrap_or(value)
     }
 
     /// The best known schedule: a single step where cutting gains nothing.

@@ -35,7 +35,7 @@ pub(super) fn load(runtime: &str, mut graph: Graph, options: &LoadOptions) -> Re
         let (model, weights, handed_on) = load_model(&name, lowered.graph.clone(), schedule, options)?;
         let (inner, pool) = (&lowered.outputs, pool.clone());
         let session = RtenSession::new(name.clone(), model, weights, pool, &inputs, inner, &outputs)?;
-        Ok(session.keeping(&kept).in_steps(steps(&lowered.graph, schedule, &handed_on)))
+        Ok(session.keeping(&kept).in_steps(steps(schedule, &handed_on)))
     };
     let (session, schedule) = match session(&schedule) {
         Ok(session) => (session, schedule),
@@ -56,15 +56,16 @@ fn load_model(
     mut graph: Graph,
     schedule: &Schedule,
     options: &LoadOptions,
-) -> Result<(Model, SharedWeights, FxHashMap<ValueId, NodeId>)> {
-    let mut position: FxHashMap<ValueId, usize> = FxHashMap::default();
+) -> Result<(Model, SharedWeights, FxHashMap<ValueId, Vec<NodeId>>)> {
+    // Several outputs may be one value under several names; rten may read any of them.
+    let mut positions: FxHashMap<ValueId, Vec<usize>> = FxHashMap::default();
     for (index, output) in graph.outputs.iter().enumerate() {
-        position.insert(origin(&graph, *output), index);
+        positions.entry(schedule.origin(*output)).or_default().push(index);
     }
     for value in schedule.handed_on() {
         let next = graph.outputs.len();
-        if let Entry::Vacant(entry) = position.entry(value) {
-            entry.insert(next);
+        if let Entry::Vacant(entry) = positions.entry(value) {
+            entry.insert(vec![next]);
             graph.outputs.push(value);
         }
     }
@@ -80,23 +81,23 @@ fn load_model(
     })?;
     // Positions hold where names do not: rten may have put another value in an output's place.
     let nodes = model.output_ids();
-    let handed_on =
-        position.into_iter().filter_map(|(value, index)| Some((value, *nodes.get(index)?))).collect();
+    let find = |indices: Vec<usize>| indices.into_iter().filter_map(|i| nodes.get(i).copied()).collect();
+    let handed_on = positions.into_iter().map(|(value, indices)| (value, find(indices))).collect();
     Ok((model, weights, handed_on))
 }
 
 /// The steps of `schedule` in terms of the loaded model; none if all nodes run together.
-fn steps(graph: &Graph, schedule: &Schedule, nodes: &FxHashMap<ValueId, NodeId>) -> Vec<SessionStep> {
+fn steps(schedule: &Schedule, nodes: &FxHashMap<ValueId, Vec<NodeId>>) -> Vec<SessionStep> {
     if schedule.steps.len() < 2 {
         return vec![];
     }
     let find = |values: &[ValueId]| -> Vec<NodeId> {
         let mut found: Vec<NodeId> = vec![];
         for value in values {
-            if let Some(node) = nodes.get(&origin(graph, *value))
-                && !found.contains(node)
-            {
-                found.push(*node);
+            for node in nodes.get(&schedule.origin(*value)).into_iter().flatten() {
+                if !found.contains(node) {
+                    found.push(*node);
+                }
             }
         }
         found
