@@ -4,7 +4,7 @@
 //!
 //! Each figure comes from a process of its own, so that no case sees what another left behind. `load` is the highest
 //! resident size until the program is ready, `run` that of running it, `held` what was resident before the run: mostly
-//! weights. Linux only: the sizes come from `/proc/self`.
+//! weights; `planned` is what `--dry-run` states. Linux only: the sizes come from `/proc/self`.
 
 use std::path::Path;
 use std::process::Command;
@@ -30,8 +30,10 @@ fn main() -> Result<(), Failure> {
     if let Some(case) = option("--case") {
         return measure(Path::new(first), &case, batches.parse()?, length.parse()?);
     }
-    println!("| model | batch | case | load MB | held MB | run MB | of forward | above held | of forward |");
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!(
+        "| model | batch | case | load MB | held MB | run MB | of forward | above held | of forward | planned MB | off |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for model in models {
         for batch in batches.split(',') {
             let mut forward = None;
@@ -46,14 +48,17 @@ fn main() -> Result<(), Failure> {
                     .split_whitespace()
                     .map(str::parse)
                     .collect::<Result<_, _>>()?;
-                let [load, held, run] = numbers[..] else { return Err("a child said too little".into()) };
+                let [load, held, run, planned] = numbers[..] else {
+                    return Err("a child said too little".into());
+                };
                 let (base_run, base_above) = *forward.get_or_insert((run, run - held));
                 let name = Path::new(model).file_stem().unwrap_or_default().to_string_lossy();
                 println!(
-                    "| {name} | {batch} | {case} | {load:.0} | {held:.0} | {run:.0} | {:.2} | {:.0} | {:.2} |",
+                    "| {name} | {batch} | {case} | {load:.0} | {held:.0} | {run:.0} | {:.2} | {:.0} | {:.2} | {planned:.0} | {:+.0} % |",
                     run / base_run,
                     run - held,
-                    (run - held) / base_above
+                    (run - held) / base_above,
+                    (planned / run - 1.0) * 100.0
                 );
             }
         }
@@ -62,11 +67,11 @@ fn main() -> Result<(), Failure> {
 }
 
 /// Loads and runs one case; prints megabytes: the peak until the program was ready, what was resident then, the peak of
-/// the run.
+/// the run, and what the planner says.
 fn measure(path: &Path, case: &str, batch: usize, length: usize) -> Result<(), Failure> {
     let model = Model::open(path)?;
     let inputs = random_inputs(model.inputs(), batch, length)?;
-    let numbers = if case == "forward" {
+    let (before, planned, peak) = if case == "forward" {
         let mut graph = model.graph().clone();
         for input in graph.inputs.clone() {
             let name = graph.value(input).name.clone();
@@ -79,16 +84,17 @@ fn measure(path: &Path, case: &str, batch: usize, length: usize) -> Result<(), F
         let feeds: Vec<(&str, &Tensor)> =
             inputs.entries().iter().map(|input| (input.name.as_str(), &input.tensor)).collect();
         program.run_all(&feeds)?;
-        before
+        let peak = status("VmHWM:")?;
+        let planned = model.explainer(Method::Gradient).build()?.plan(&inputs)?.forward_bytes;
+        (before, planned.unwrap_or(0), peak)
     } else {
         let explainer = model.explainer(Method::parse(case)?).build()?;
-        explainer.plan(&inputs)?;
+        let plan = explainer.plan(&inputs)?;
         let before = settled()?;
         explainer.explain(&inputs)?;
-        before
+        (before, plan.peak_bytes, status("VmHWM:")?)
     };
-    let peak = status("VmHWM:")?;
-    println!("{} {} {peak}", numbers.0, numbers.1);
+    println!("{} {} {peak} {}", before.0, before.1, planned as f64 / 1e6);
     Ok(())
 }
 
