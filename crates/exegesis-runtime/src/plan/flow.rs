@@ -121,7 +121,7 @@ impl Flow {
     /// load that a node reads.
     pub fn weight_bytes(&self, graph: &Graph) -> u64 {
         let mut tensors: FxHashSet<*const Tensor> = FxHashSet::default();
-        let mut total = 0u64;
+        let mut total = self.folded_bytes(graph);
         for (id, value) in graph.values() {
             if let Some(tensor) = &value.constant {
                 if tensors.insert(Arc::as_ptr(tensor)) {
@@ -136,6 +136,18 @@ impl Flow {
             }
         }
         total
+    }
+
+    /// Bytes of the weights that rten makes at load when it folds a batch normalisation into the convolution before it.
+    fn folded_bytes(&self, graph: &Graph) -> u64 {
+        let folded = |node: &Node| -> Option<u64> {
+            let x = self.origin(node.input(0)?);
+            let convolution = graph.producer_node(x).filter(|n| matches!(n.op, Op::Conv(_)))?;
+            let alone = self.readers(x).len() == 1 && !self.is_returned(x);
+            alone.then(|| convolution.input(1).map_or(0, |weight| self.bytes(weight)))
+        };
+        let nodes = graph.nodes().filter(|(_, node)| matches!(node.op, Op::BatchNormalization(_)));
+        nodes.filter_map(|(_, node)| folded(node)).sum()
     }
 
     fn readers_vary(&self, graph: &Graph, value: ValueId) -> bool {
