@@ -102,7 +102,9 @@ Examples:
   exegesis explain model.onnx cat.png --preprocess resize=256,interp=bicubic,crop=224,mean=127,std=128 \\
       --labels names.txt --target tabby --save cat.png --save cat.npz
   exegesis explain bert.onnx input_ids=ids.npy attention_mask=mask.npy --target 1
-  exegesis explain model.onnx table.csv --columns age,height --row 0:10 --json")]
+  exegesis explain model.onnx table.csv --columns age,height --row 0:10 --json
+  exegesis explain model.onnx images.npy --dry-run              passes and memory, nothing is run or written
+  exegesis explain model.onnx images.npy --memory 2G            batches that fit 2 GiB")]
 pub struct Explain {
     /// ONNX file. Default: a small built-in classifier.
     pub model: Option<PathBuf>,
@@ -138,7 +140,7 @@ pub struct Explain {
     /// Default: explanation.html in the current folder.
     #[arg(long, value_name = "FILE")]
     pub save: Vec<PathBuf>,
-    /// Say what would be done, and stop.
+    /// Say what would be done (passes, rows per batch, memory by part, refusals), and stop.
     #[arg(long)]
     pub dry_run: bool,
     /// Print the summary as JSON.
@@ -161,10 +163,11 @@ pub struct How {
     /// Random seed.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Rows per batch. Default: planned.
+    /// Rows per batch. Default: as many as fit the memory, at most 32.
     #[arg(long, value_name = "ROWS")]
     pub batch: Option<NonZeroUsize>,
-    /// Memory that may be used, such as 4G. Default: three quarters of what is free.
+    /// Memory that may be used, weights included: bytes, or a number with k, M, G or T such as 4G; exit status 5 if the
+    /// smallest batch does not fit. Default: three quarters of what is free.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub memory: Option<u64>,
 }

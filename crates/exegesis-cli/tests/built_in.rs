@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{array, exegesis, floats, npz_keys, onnx, succeeds};
+use common::{array, exegesis, floats, npz_keys, onnx, refused, succeeds};
 use tempfile::tempdir;
 
 #[test]
@@ -218,4 +218,63 @@ fn a_dry_run_writes_nothing() {
     let text = succeeds(at, &["explain", "m.onnx", "x.npy", "--dry-run"]).stdout;
     assert!(text.contains("dlbacktrace") && text.contains("2 row(s)"), "{text}");
     assert!(!Path::new(&at.join("explanation.html")).exists());
+}
+
+#[test]
+fn a_plan_states_its_memory_and_chunks_to_fit_it() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("m.onnx"), onnx::linear()).unwrap();
+    let values: Vec<f32> = (0..3 * 50_000).map(|i| (i % 17) as f32 - 8.0).collect();
+    std::fs::write(at.join("x.npy"), floats("(50000, 3)", &values)).unwrap();
+    let plan = |more: &[&str]| -> serde_json::Value {
+        let args =
+            [&["explain", "m.onnx", "x.npy", "--dry-run", "--json", "--method", "gradient"], more].concat();
+        serde_json::from_str::<serde_json::Value>(&succeeds(at, &args).stdout).unwrap()["plan"].clone()
+    };
+    let whole = plan(&["--batch", "50000", "--memory", "4G"]);
+    let parts: u64 = ["weight_bytes", "activation_bytes", "temporary_bytes", "base_bytes"]
+        .iter()
+        .map(|key| whole[*key].as_u64().unwrap())
+        .sum();
+    let peak = whole["peak_bytes"].as_u64().unwrap();
+    assert_eq!(parts, peak);
+    assert_eq!(whole["budget_bytes"].as_u64(), Some(4 << 30));
+    assert!(whole["activation_bytes"].as_u64().unwrap() >= 50_000 * 2 * 4, "{whole}");
+    assert!(plan(&["--memory", "1G"])["batch"].as_u64().unwrap() <= 32);
+    let budget = (peak - 1).to_string();
+    let message = refused(
+        at,
+        &["explain", "m.onnx", "x.npy", "--method", "gradient", "--batch", "50000", "--memory", &budget],
+        5,
+        "50000 row(s)",
+    );
+    assert!(message.contains("may be used"), "{message}");
+    assert_eq!(std::fs::read_dir(at).unwrap().count(), 2);
+}
+
+#[test]
+fn chunkings_agree() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("m.onnx"), onnx::linear()).unwrap();
+    let values: Vec<f32> = (0..3 * 23).map(|i| (i * 7 % 23) as f32 / 5.0 - 2.0).collect();
+    std::fs::write(at.join("x.npy"), floats("(23, 3)", &values)).unwrap();
+    for method in ["gradient", "dlbacktrace"] {
+        let saved = |batch: &str| {
+            let save = format!("{method}-{batch}.safetensors");
+            succeeds(
+                at,
+                &["explain", "m.onnx", "x.npy", "--method", method, "--batch", batch, "--save", &save],
+            );
+            array(&at.join(save), "attribution/x")
+        };
+        let (shape, whole) = saved("23");
+        for batch in ["2", "5", "7"] {
+            let (other_shape, parts) = saved(batch);
+            assert_eq!(shape, other_shape);
+            let far = whole.iter().zip(&parts).find(|(a, b)| (*a - *b).abs() > 1e-5 * a.abs().max(1.0));
+            assert!(far.is_none(), "{method}, {batch} rows: {far:?}");
+        }
+    }
 }

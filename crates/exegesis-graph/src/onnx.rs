@@ -11,4 +11,4 @@ mod versions;
 mod write;
 
 pub use read::{Model, ModelInfo, read_bytes, read_file};
-pub use write::{Split, WriteOptions, write_bytes, write_bytes_with, write_split};
+pub use write::{Shared, Split, WriteOptions, write_bytes, write_bytes_with, write_shared, write_split};

@@ -20,6 +20,7 @@ mod error;
 mod input;
 mod lower;
 mod options;
+mod plan;
 mod program;
 mod rten;
 mod runtime;
@@ -27,6 +28,7 @@ pub mod table;
 
 pub use error::{Error, ErrorKind, Result};
 pub use options::{LoadOptions, Prepack};
+pub use plan::Memory;
 pub use program::{Port, Program};
 pub use rten::RtenRuntime;
 pub use runtime::{Runtime, by_name};

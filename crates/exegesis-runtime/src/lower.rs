@@ -30,6 +30,8 @@ use crate::table::{self, Context, Support};
 /// A graph that rten runs.
 pub(crate) struct Lowered {
     pub graph: Graph,
+    /// The graph before its types were narrowed: the same values and nodes, and perhaps fewer.
+    pub wide: Graph,
     /// Value of the lowered graph for each output of the original.
     pub outputs: Vec<String>,
     /// Constants that inputs have when the caller feeds none, by position.
@@ -47,9 +49,10 @@ pub(crate) fn lower(mut graph: Graph) -> Result<Lowered> {
     // A constant that is also an input would stay constant in rten; it becomes a value that the program feeds.
     let defaults = inputs.into_iter().map(|id| graph.value_mut(id).constant.take()).collect();
     lower_graph(&mut graph)?;
+    let wide = graph.clone();
     let notes = narrow::narrow(&mut graph)?;
     let outputs = settle_outputs(&mut graph)?;
-    Ok(Lowered { graph, outputs, defaults, notes })
+    Ok(Lowered { graph, wide, outputs, defaults, notes })
 }
 
 fn lower_graph(graph: &mut Graph) -> Result<()> {

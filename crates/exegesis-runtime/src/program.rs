@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use exegesis_graph::{DType, Graph, Shape, Tensor, ValueId};
 
-use crate::{Error, ErrorKind, Result, input};
+use crate::plan::Schedule;
+use crate::{Error, ErrorKind, Memory, Result, input};
 
 /// An input or output of a program, as the graph declares it.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,7 @@ pub struct Program {
     defaults: Vec<Option<Arc<Tensor>>>,
     notes: Vec<String>,
     session: Box<dyn Session>,
+    schedule: Option<Schedule>,
 }
 
 impl Program {
@@ -45,7 +47,29 @@ impl Program {
         notes: Vec<String>,
         session: Box<dyn Session>,
     ) -> Self {
-        Self { runtime: runtime.to_string(), inputs, outputs, defaults, notes, session }
+        Self { runtime: runtime.to_string(), inputs, outputs, defaults, notes, session, schedule: None }
+    }
+
+    /// The program, knowing the order in which its session runs it.
+    pub(crate) fn with_schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = Some(schedule);
+        self
+    }
+
+    /// Parts in which a run of all outputs is done so that values die early; 1 if it is done at once.
+    pub fn steps(&self) -> usize {
+        self.schedule.as_ref().map_or(1, |schedule| schedule.steps.len())
+    }
+
+    /// Estimated memory of a run of all outputs on inputs of these shapes, by name. Inputs themselves are not counted, and
+    /// weights that the program shares with the graph it was loaded from are counted once.
+    ///
+    /// # Errors
+    /// Shapes that do not fit the program, or a runtime that makes no estimate.
+    pub fn memory(&self, shapes: &[(&str, &[usize])]) -> Result<Memory> {
+        let schedule = self.schedule.as_ref();
+        let schedule = schedule.ok_or_else(|| Error::execution("this runtime estimates no memory"))?;
+        schedule.memory(&|name| shapes.iter().find(|(n, _)| *n == name).map(|(_, shape)| shape.to_vec()))
     }
 
     /// Name of the runtime.

@@ -7,6 +7,7 @@ mod evaluate;
 mod guard;
 mod load;
 mod session;
+mod shared;
 
 use exegesis_graph::Graph;
 

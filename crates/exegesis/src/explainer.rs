@@ -216,7 +216,9 @@ impl Explainer {
     /// As [`Explainer::explain`], without the errors of running.
     pub fn plan(&self, inputs: &Inputs) -> Result<Plan> {
         let (compiled, _) = self.compiled(inputs)?;
-        Ok(compiled.plan(&self.model, &self.request, inputs, &self.settings))
+        let plan = compiled.plan(&self.model, &self.request, inputs, &self.settings);
+        batches::check_budget(&compiled, inputs, plan.batch, &self.settings)?;
+        Ok(plan.beside_forward(&self.model, inputs))
     }
 
     /// Explains every row of `inputs`.
@@ -335,7 +337,8 @@ impl Explainer {
             remarks.warn(warning);
         }
         let provenance = Provenance::new(&self.model, inputs, &self.settings, compiled.runtime(), remarks)
-            .timed(self.model.load_seconds(), compile_seconds, run_seconds);
+            .timed(self.model.load_seconds(), compile_seconds, run_seconds)
+            .planned(compiled.plan(&self.model, &self.request, inputs, &self.settings));
         Ok(Explanation {
             inputs: inputs.clone(),
             rows,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use exegesis::report::{TerminalOptions, render_terminal};
 use exegesis::{
-    Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, ReadOptions,
+    Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, Plan, ReadOptions,
     Remarks, Result, Source, describe_ports, files, numbered, read_inputs,
 };
 use serde_json::Value;
@@ -41,7 +41,7 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
     let read = read(&model, args)?;
     let runs = read.runs;
     if args.dry_run {
-        return dry_run(&explainers, &runs, console);
+        return dry_run(&explainers, &runs, args, console);
     }
     let mut summaries = Vec::new();
     let count = runs.len();
@@ -212,25 +212,54 @@ fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Says what would be done.
-fn dry_run(explainers: &[Explainer], runs: &[Inputs], console: &Console) -> Result<()> {
+/// Says what would be done, and writes nothing.
+fn dry_run(explainers: &[Explainer], runs: &[Inputs], args: &Explain, console: &Console) -> Result<()> {
+    let mut plans = Vec::new();
     for (index, inputs) in runs.iter().enumerate() {
         for explainer in explainers {
             let plan = explainer.plan(inputs)?;
-            console.result(&format!(
-                "run {}: {} on {} row(s) in {} batch(es) of {}; {} nodes of the model, {} with the explanation; {} per batch; \
-                 about {:.1} MB at the peak",
-                index + 1,
-                explainer.method().name(),
-                plan.rows,
-                plan.runs,
-                plan.batch,
-                plan.model_nodes,
-                plan.program_nodes,
-                plan.cost,
-                plan.peak_bytes as f64 / 1e6
-            ));
+            if !args.json {
+                console.result(&plan_text(index + 1, &plan));
+            }
+            plans.push(serde_json::to_value(&plan).unwrap_or(Value::Null));
         }
     }
+    if args.json {
+        console.result(&format!("{:#}", serde_json::json!({ "plan": one_or_all(plans) })));
+    }
     Ok(())
+}
+
+/// The plan for people: passes, then bytes by part.
+fn plan_text(run: usize, plan: &Plan) -> String {
+    let mb = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    let mut text = format!(
+        "run {run}: {} on {} row(s) in {} pass(es) of {} row(s), each in {} step(s); {} nodes of the model, {} with the \
+         explanation; {} per batch\n",
+        plan.method,
+        plan.rows,
+        plan.runs,
+        plan.batch,
+        plan.steps,
+        plan.model_nodes,
+        plan.program_nodes,
+        plan.cost
+    );
+    let bound = if plan.is_complete { "about" } else { "at least" };
+    text += &format!("  memory at the peak   {bound} {}\n", mb(plan.peak_bytes));
+    text += &format!("    weights            {}\n", mb(plan.weight_bytes));
+    text += &format!("    activations        {}\n", mb(plan.activation_bytes));
+    text += &format!("    temporaries        {}\n", mb(plan.temporary_bytes));
+    text += &format!("    inputs and program {}\n", mb(plan.base_bytes));
+    if let Some(forward) = plan.forward_bytes {
+        let ratio = plan.peak_bytes as f64 / forward.max(1) as f64;
+        text += &format!("  forward pass alone   {} ({ratio:.2} times less)\n", mb(forward));
+    }
+    if let Some(budget) = plan.budget_bytes {
+        text += &format!("  may be used          {}\n", mb(budget));
+    }
+    for substitution in &plan.substitutions {
+        text += &format!("  no rule: {substitution}\n");
+    }
+    text
 }

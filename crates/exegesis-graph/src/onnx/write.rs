@@ -9,12 +9,13 @@ mod tensor;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 use prost::Message;
 
 use super::proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use crate::op::CANONICAL_OPSET;
-use crate::{Error, Graph, Result};
+use crate::{Error, Graph, Result, Tensor};
 use graph::Names;
 use tensor::Weights;
 
@@ -32,6 +33,15 @@ pub struct Split {
     pub model: Vec<u8>,
     /// The data file that the model refers to.
     pub weights: Vec<u8>,
+}
+
+/// A model that refers to its larger constants without copying them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shared {
+    /// The model file.
+    pub model: Vec<u8>,
+    /// The data files that the model refers to: name, and the tensor whose elements are its content.
+    pub weights: Vec<(String, Arc<Tensor>)>,
 }
 
 /// What [`write_bytes_with`] writes beside the graph itself.
@@ -82,10 +92,26 @@ pub fn write_split(graph: &Graph, location: &str, min_bytes: usize) -> Result<Sp
     if tensor::constant_bytes(graph, min_bytes) > MAX_BYTES {
         return Err(too_large());
     }
-    let weights = Weights::new(location, min_bytes);
+    let weights = Weights::in_file(location, min_bytes);
     let mut writer = Writer { weights: Some(weights), value_info: false, domains: BTreeMap::new() };
     let model = encode(&mut writer, graph)?;
     Ok(Split { model, weights: writer.weights.map(Weights::into_bytes).unwrap_or_default() })
+}
+
+/// A model whose constants of at least `min_bytes` bytes are data files of their own, which are not written: the tensors
+/// themselves stand for them, so that a runtime in the same process can use the graph's own copy. A tensor that several
+/// constants share is one file.
+///
+/// # Errors
+/// As for [`write_bytes`].
+pub fn write_shared(graph: &Graph, min_bytes: usize) -> Result<Shared> {
+    if tensor::constant_bytes(graph, min_bytes) > MAX_BYTES {
+        return Err(too_large());
+    }
+    let weights = Some(Weights::apart(min_bytes));
+    let mut writer = Writer { weights, value_info: false, domains: BTreeMap::new() };
+    let model = encode(&mut writer, graph)?;
+    Ok(Shared { model, weights: writer.weights.map(Weights::into_tensors).unwrap_or_default() })
 }
 
 /// State of writing one model.

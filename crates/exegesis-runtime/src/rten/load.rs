@@ -1,19 +1,19 @@
 //! From graph to loaded rten model.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use exegesis_graph::op::Unary;
 use exegesis_graph::passes::infer::ShapeInference;
 use exegesis_graph::{Graph, Op, ValueId};
-use rten::{ModelOptions, ThreadPool};
-use rustc_hash::FxHashSet;
+use rten::{Model, ModelOptions, NodeId, ThreadPool};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::guard::guarded;
-use super::session::RtenSession;
+use super::session::{RtenSession, SessionStep};
+use super::shared::SharedWeights;
+use crate::plan::{Schedule, Step};
 use crate::{Error, LoadOptions, Prepack, Program, Result, lower, program, table};
-
-/// Name under which the model refers to its weights; there is no such file.
-const WEIGHTS: &str = "weights.data";
 
 /// Constants of fewer bytes stay inside the model message: rten copies those, which is cheaper than a reference.
 const EXTERNAL_FROM_BYTES: usize = 1024;
@@ -29,21 +29,84 @@ pub(super) fn load(runtime: &str, mut graph: Graph, options: &LoadOptions) -> Re
     let name = graph.name.clone();
     let mut lowered = lower::lower(graph)?;
     let kept = keep_captures(&mut lowered.graph);
-    let split = exegesis_graph::onnx::write_split(&lowered.graph, WEIGHTS, EXTERNAL_FROM_BYTES)?;
-    // rten borrows from the weights that it is given; the graph's own copies of them are not needed any more.
-    drop(lowered.graph);
+    let schedule = Schedule::best(&lowered.graph, &lowered.wide)?;
+    let pool = options.threads.map(|n| Arc::new(ThreadPool::with_num_threads(n.get())));
+    let session = |schedule: &Schedule| -> Result<RtenSession> {
+        let (model, weights, handed_on) = load_model(&name, lowered.graph.clone(), schedule, options)?;
+        let (inner, pool) = (&lowered.outputs, pool.clone());
+        let session = RtenSession::new(name.clone(), model, weights, pool, &inputs, inner, &outputs)?;
+        Ok(session.keeping(&kept).in_steps(steps(schedule, &handed_on)))
+    };
+    let (session, schedule) = match session(&schedule) {
+        Ok(session) => (session, schedule),
+        // Values that are handed on are outputs of the model, and rten refuses outputs that its own rewriting finds equal.
+        Err(_) if schedule.steps.len() > 1 => {
+            let whole = Schedule::whole(&lowered.graph, &lowered.wide)?;
+            (session(&whole)?, whole)
+        }
+        Err(error) => return Err(error),
+    };
+    let program = Program::new(runtime, inputs, outputs, lowered.defaults, lowered.notes, Box::new(session));
+    Ok(program.with_schedule(schedule))
+}
+
+/// Loads `graph` with what `schedule` hands on among its outputs; those nodes are returned.
+fn load_model(
+    name: &str,
+    mut graph: Graph,
+    schedule: &Schedule,
+    options: &LoadOptions,
+) -> Result<(Model, SharedWeights, FxHashMap<ValueId, Vec<NodeId>>)> {
+    // Several outputs may be one value under several names; rten may read any of them.
+    let mut positions: FxHashMap<ValueId, Vec<usize>> = FxHashMap::default();
+    for (index, output) in graph.outputs.iter().enumerate() {
+        positions.entry(schedule.origin(*output)).or_default().push(index);
+    }
+    for value in schedule.handed_on() {
+        let next = graph.outputs.len();
+        if let Entry::Vacant(entry) = positions.entry(value) {
+            entry.insert(vec![next]);
+            graph.outputs.push(value);
+        }
+    }
+    let shared = exegesis_graph::onnx::write_shared(&graph, EXTERNAL_FROM_BYTES)?;
+    drop(graph);
+    let mut model_options = ModelOptions::with_all_ops();
+    model_options.prepack_weights(options.prepack == Prepack::Always);
+    let weights = SharedWeights::lend(shared.weights, &mut model_options);
     let model = guarded(&format!("loaded \"{name}\""), || {
-        let mut model_options = ModelOptions::with_all_ops();
         model_options
-            .prepack_weights(options.prepack == Prepack::Always)
-            .external_data(WEIGHTS, split.weights);
-        model_options
-            .load(split.model)
+            .load(shared.model)
             .map_err(|error| Error::execution(format!("rten can't load the model: {error}")))
     })?;
-    let pool = options.threads.map(|n| Arc::new(ThreadPool::with_num_threads(n.get())));
-    let session = RtenSession::new(name, model, pool, &inputs, &lowered.outputs, &outputs)?.keeping(&kept);
-    Ok(Program::new(runtime, inputs, outputs, lowered.defaults, lowered.notes, Box::new(session)))
+    // Positions hold where names do not: rten may have put another value in an output's place.
+    let nodes = model.output_ids();
+    let find = |indices: Vec<usize>| indices.into_iter().filter_map(|i| nodes.get(i).copied()).collect();
+    let handed_on = positions.into_iter().map(|(value, indices)| (value, find(indices))).collect();
+    Ok((model, weights, handed_on))
+}
+
+/// The steps of `schedule` in terms of the loaded model; none if all nodes run together.
+fn steps(schedule: &Schedule, nodes: &FxHashMap<ValueId, Vec<NodeId>>) -> Vec<SessionStep> {
+    if schedule.steps.len() < 2 {
+        return vec![];
+    }
+    let find = |values: &[ValueId]| -> Vec<NodeId> {
+        let mut found: Vec<NodeId> = vec![];
+        for value in values {
+            for node in nodes.get(&schedule.origin(*value)).into_iter().flatten() {
+                if !found.contains(node) {
+                    found.push(*node);
+                }
+            }
+        }
+        found
+    };
+    let step = |step: &Step| {
+        let results = step.returns.iter().chain(&step.hands_on).copied().collect::<Vec<ValueId>>();
+        SessionStep { reads: find(&step.reads), last_reads: find(&step.last_reads), results: find(&results) }
+    };
+    schedule.steps.iter().map(step).collect()
 }
 
 /// Makes what loops capture outputs of the model, and returns the names. rten hands a captured value to the loop at its last

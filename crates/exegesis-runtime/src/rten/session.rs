@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use exegesis_graph::{DType, Tensor};
-use rten::{Model, NodeId, RunOptions, ThreadPool, ValueOrView};
+use rten::{Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
+use rustc_hash::FxHashMap;
 
 use super::guard::guarded;
+use super::shared::SharedWeights;
+use crate::convert::Narrowed;
 use crate::program::Session;
 use crate::{Error, Port, Result, convert};
 
@@ -13,11 +16,26 @@ use crate::{Error, Port, Result, convert};
 pub(super) struct RtenSession {
     name: String,
     model: Model,
+    /// Behind the model, which borrows from it: fields are dropped in order.
+    _weights: SharedWeights,
     pool: Option<Arc<ThreadPool>>,
     inputs: Vec<Binding>,
     outputs: Vec<Binding>,
     /// Values that every run asks for so that rten keeps them; see `load`.
     kept: Vec<NodeId>,
+    /// Parts of a run of all outputs, if it has parts; see [`crate::plan`].
+    steps: Vec<SessionStep>,
+}
+
+/// A part of a run.
+#[derive(Clone, Debug)]
+pub(super) struct SessionStep {
+    /// Values of earlier steps that it reads.
+    pub reads: Vec<NodeId>,
+    /// Those of them that nobody needs afterwards.
+    pub last_reads: Vec<NodeId>,
+    /// Values that later steps read or the caller gets.
+    pub results: Vec<NodeId>,
 }
 
 /// A port of the program within the model.
@@ -33,6 +51,7 @@ impl RtenSession {
     pub(super) fn new(
         name: String,
         model: Model,
+        weights: SharedWeights,
         pool: Option<Arc<ThreadPool>>,
         inputs: &[Port],
         output_names: &[String],
@@ -54,13 +73,64 @@ impl RtenSession {
                 None => Err(Error::execution(format!("rten lost the output \"{}\"", port.name))),
             })
             .collect::<Result<Vec<Binding>>>()?;
-        Ok(Self { name, model, pool, inputs, outputs, kept: vec![] })
+        Ok(Self { name, model, _weights: weights, pool, inputs, outputs, kept: vec![], steps: vec![] })
     }
 
     /// The session, asking for the values with these names in every run.
     pub(super) fn keeping(mut self, names: &[String]) -> Self {
         self.kept = names.iter().filter_map(|name| self.model.find_node(name)).collect();
         self
+    }
+
+    /// The session, running all outputs in these steps; at once if the steps do not make every output.
+    pub(super) fn in_steps(mut self, steps: Vec<SessionStep>) -> Self {
+        let made = |node: &NodeId| steps.iter().any(|step| step.results.contains(node));
+        if self.outputs.iter().filter_map(|output| output.node.as_ref()).all(made) {
+            self.steps = steps;
+        }
+        self
+    }
+
+    /// Values of `nodes` from one run of the model.
+    fn run_once(&self, inputs: Vec<(NodeId, ValueOrView)>, nodes: &[NodeId]) -> Result<Vec<Value>> {
+        let options = RunOptions::default().with_thread_pool(self.pool.clone());
+        self.model
+            .run(inputs, nodes, Some(options))
+            .map_err(|error| Error::execution(format!("rten can't run \"{}\": {error}", self.name)))
+    }
+
+    /// Values of `nodes`, made step by step. What a step reads for the last time is given to it, so that rten can reuse or
+    /// free it; every step gets all inputs, so that it can run whatever rten made of the graph.
+    fn run_steps(&self, inputs: &[(NodeId, &Narrowed)], nodes: &[NodeId]) -> Result<Vec<Value>> {
+        let mut values: FxHashMap<NodeId, Value> = FxHashMap::default();
+        for step in &self.steps {
+            if step.results.is_empty() {
+                continue;
+            }
+            let mut given: Vec<(NodeId, Value)> = vec![];
+            for node in step.last_reads.iter().filter(|node| !nodes.contains(node)) {
+                if let Some(value) = values.remove(node) {
+                    given.push((*node, value));
+                }
+            }
+            let mut operands: Vec<(NodeId, ValueOrView)> = vec![];
+            for (node, input) in inputs {
+                operands.push((*node, input.view()?.into()));
+            }
+            let is_input = |node: &NodeId| inputs.iter().any(|(input, _)| input == node);
+            for node in step.reads.iter().filter(|node| !is_input(node)) {
+                if let Some(value) = values.get(node) {
+                    operands.push((*node, value.as_view().into()));
+                }
+            }
+            operands.extend(given.into_iter().filter(|(n, _)| !is_input(n)).map(|(n, v)| (n, v.into())));
+            let missing: Vec<NodeId> =
+                step.results.iter().filter(|node| !values.contains_key(node)).copied().collect();
+            let results = self.run_once(operands, &missing)?;
+            values.extend(missing.into_iter().zip(results));
+        }
+        let lost = || Error::execution(format!("rten lost an output of \"{}\"", self.name));
+        nodes.iter().map(|node| values.remove(node).ok_or_else(lost)).collect()
     }
 
     fn input(&self, index: usize) -> Result<&Binding> {
@@ -92,16 +162,19 @@ impl Session for RtenSession {
         }
         nodes.extend(self.kept.iter().filter(|kept| !nodes.contains(kept)).copied().collect::<Vec<_>>());
         let values = guarded(&format!("ran \"{}\"", self.name), || {
+            let all = self.outputs.iter().filter_map(|output| output.node).all(|node| nodes.contains(&node));
+            if all && !self.steps.is_empty() {
+                let inputs: Vec<(NodeId, &Narrowed)> =
+                    narrowed.iter().map(|(node, input)| (*node, input)).collect();
+                return self.run_steps(&inputs, &nodes);
+            }
             let mut views: Vec<(NodeId, ValueOrView)> = Vec::with_capacity(narrowed.len());
             for (node, input) in &narrowed {
                 views.push((*node, input.view()?.into()));
             }
-            let options = RunOptions::default().with_thread_pool(self.pool.clone());
-            self.model
-                .run(views, &nodes, Some(options))
-                .map_err(|error| Error::execution(format!("rten can't run \"{}\": {error}", self.name)))
+            self.run_once(views, &nodes)
         })?;
-        let mut values: Vec<(NodeId, Option<rten::Value>, usize)> =
+        let mut values: Vec<(NodeId, Option<Value>, usize)> =
             nodes.iter().zip(values).map(|(node, value)| (*node, Some(value), 0)).collect();
         for index in outputs {
             let node = self.output(*index)?.node;

@@ -29,7 +29,7 @@ pub(crate) fn run(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<(String, Tensor)>> {
     let (rows, batch) = (rows(inputs), batch_rows(compiled, ports, inputs, settings));
-    check_budget(compiled, batch, settings)?;
+    check_budget(compiled, inputs, batch, settings)?;
     let names: Vec<&str> = compiled.program().outputs().iter().map(|p| p.name.as_str()).collect();
     let is_fed = |name: &str| !compiled.signature().is_switch(name);
     let pairs: Vec<(&str, &Tensor)> = inputs.pairs().into_iter().filter(|(name, _)| is_fed(name)).collect();
@@ -80,20 +80,31 @@ fn spans(rows: usize, batch: usize) -> Vec<(usize, usize)> {
     spans
 }
 
-/// Rows per batch: what was asked for, else what fits the memory.
+/// Rows per batch: what was asked for, else as many as fit the memory, up to where more are no faster.
 pub(crate) fn batch_rows(compiled: &Compiled, ports: &[Port], inputs: &Inputs, settings: &Settings) -> usize {
     let rows = rows(inputs);
     if !compiled.signature().any_rows() || !splits(compiled, ports, inputs) {
         return rows;
     }
-    let asked = settings.batch.map(|n| n.get().max(2));
+    // Programs for several rows take no single one.
+    let least = 2.min(rows.max(1));
+    if let Some(asked) = settings.batch {
+        return asked.get().clamp(least, rows.max(1));
+    }
     let symbol = batch_symbol(ports).map(ToString::to_string).unwrap_or_default();
-    let planned = asked.unwrap_or(if counts_samples(&symbol) { DEFAULT_ROWS } else { rows });
-    let peak = compiled.peak();
-    let per_row = (peak.values / peak.rows.max(1)).max(1);
-    let fitting = budget(settings).map(|bytes| (bytes.saturating_sub(peak.weights) / per_row) as usize);
-    let batch = fitting.map_or(planned, |n| if asked.is_some() { planned } else { planned.min(n) });
-    batch.clamp(2.min(rows.max(1)), rows.max(1))
+    let most = if counts_samples(&symbol) { DEFAULT_ROWS.min(rows) } else { rows };
+    let Some(budget) = budget(settings) else { return most.max(least) };
+    let fits = |batch: usize| compiled.peak(inputs, batch).bytes() <= budget;
+    if fits(most.max(least)) {
+        return most.max(least);
+    }
+    // The largest number that fits; memory grows with the rows.
+    let (mut low, mut high) = (least, most.max(least));
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        if fits(middle) { low = middle } else { high = middle }
+    }
+    low
 }
 
 /// Rows may be cut apart if every input has them in front, and nowhere else.
@@ -113,14 +124,23 @@ fn counts_samples(symbol: &str) -> bool {
     symbol.contains("batch") || matches!(symbol.as_str(), "n" | "b" | "bs") || symbol.starts_with("unk")
 }
 
-fn check_budget(compiled: &Compiled, batch: usize, settings: &Settings) -> Result<()> {
-    let (needed, budget) = (compiled.peak().bytes(batch), budget(settings));
+/// # Errors
+/// A batch that needs more than may be used.
+pub(crate) fn check_budget(
+    compiled: &Compiled,
+    inputs: &Inputs,
+    batch: usize,
+    settings: &Settings,
+) -> Result<()> {
+    let (peak, budget) = (compiled.peak(inputs, batch), budget(settings));
     match budget {
-        Some(budget) if needed > budget => Err(Error::new(
+        Some(budget) if peak.bytes() > budget => Err(Error::new(
             ErrorKind::Resources,
             format!(
-                "a batch of {batch} row(s) needs about {}, but {} may be used. Give fewer rows, a smaller input, or more with --memory.",
-                bytes_text(needed),
+                "a batch of {batch} row(s) needs about {} ({} of them weights), but {} may be used. Give fewer rows, a \
+                 smaller input, or more with --memory.",
+                bytes_text(peak.bytes()),
+                bytes_text(peak.weights),
                 bytes_text(budget)
             ),
         )),
@@ -129,7 +149,7 @@ fn check_budget(compiled: &Compiled, batch: usize, settings: &Settings) -> Resul
 }
 
 /// Bytes that may be used: what the user said, else three quarters of what is free, where the system tells.
-fn budget(settings: &Settings) -> Option<u64> {
+pub(crate) fn budget(settings: &Settings) -> Option<u64> {
     settings.memory.or_else(|| free_memory().map(|free| free / 4 * 3))
 }
 

@@ -4,7 +4,7 @@ use exegesis_attribute::{Explained, Request, explain};
 use exegesis_graph::passes;
 use exegesis_runtime::{LoadOptions, Program, Runtime};
 
-use super::peak::Peak;
+use super::peak::{self, Peak};
 use super::signature::Signature;
 use super::{EVALUATOR, Settings, batches};
 use crate::{Error, ErrorKind, Inputs, Model, Result};
@@ -14,12 +14,15 @@ pub(crate) struct Compiled {
     signature: Signature,
     explained: Explained,
     program: Program,
-    peak: Peak,
+    /// Bytes of constants of the model as read that the program does not use.
+    idle_weights: u64,
 }
 
 /// What explaining some inputs would take.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Plan {
+    /// Method.
+    pub method: String,
     /// Rows in all.
     pub rows: usize,
     /// Rows that run at once.
@@ -32,8 +35,27 @@ pub struct Plan {
     pub program_nodes: usize,
     /// Cost in forward passes, as the method states it.
     pub cost: String,
-    /// Estimated bytes of weights and of intermediate values of one batch.
+    /// Parts in which each run is done so that values die early.
+    pub steps: usize,
+    /// Estimated bytes at the highest point of a run of one batch: all of the next four.
     pub peak_bytes: u64,
+    /// Bytes of the weights of the model and of the constants that the explanation adds, each held once.
+    pub weight_bytes: u64,
+    /// Bytes of intermediate values and results.
+    pub activation_bytes: u64,
+    /// Bytes of scratch, and of freed buffers that the runtime keeps.
+    pub temporary_bytes: u64,
+    /// Bytes of the inputs of a batch, and of the program itself.
+    pub base_bytes: u64,
+    /// Bytes that the forward pass alone would take for the same batch, where that was asked for and can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forward_bytes: Option<u64>,
+    /// False where the runtime can't tell what values take: the peak is then at least this.
+    pub is_complete: bool,
+    /// Bytes that may be used; `None` where the system does not tell what is free.
+    pub budget_bytes: Option<u64>,
+    /// Nodes treated by a substitute for a missing rule.
+    pub substitutions: Vec<String>,
 }
 
 impl Compiled {
@@ -78,9 +100,9 @@ impl Compiled {
             }
             other => (signature, other?),
         };
-        let peak = Peak::of(&explained.graph, batches::rows(inputs));
+        let idle_weights = peak::idle_weights(model, &explained.graph);
         let program = runtime.load(explained.graph.clone(), options)?;
-        Ok(Self { signature, explained, program, peak })
+        Ok(Self { signature, explained, program, idle_weights })
     }
 
     /// True if this program can run `inputs`, whose signature is `other`.
@@ -109,23 +131,64 @@ impl Compiled {
         self.program.runtime()
     }
 
-    pub fn peak(&self) -> Peak {
-        self.peak
+    /// Estimated memory of running `rows` rows of `inputs` at once. Constants of the model that the program does not use
+    /// are resident too.
+    pub fn peak(&self, inputs: &Inputs, rows: usize) -> Peak {
+        let all = batches::rows(inputs);
+        let cut = |shape: &[usize]| -> Vec<usize> {
+            let mut shape = shape.to_vec();
+            if let Some(first) = shape.first_mut()
+                && *first == all
+                && self.signature.any_rows()
+            {
+                *first = rows;
+            }
+            shape
+        };
+        let shapes: Vec<(&str, Vec<usize>)> =
+            inputs.entries().iter().map(|i| (i.name.as_str(), cut(i.tensor.shape()))).collect();
+        let shapes: Vec<(&str, &[usize])> = shapes.iter().map(|(n, s)| (*n, s.as_slice())).collect();
+        let memory = self.program.memory(&shapes).ok();
+        Peak::new(memory, self.idle_weights, inputs, rows.min(all), all)
     }
 
     /// What running `inputs` would take.
     pub fn plan(&self, model: &Model, request: &Request, inputs: &Inputs, settings: &Settings) -> Plan {
         let rows = batches::rows(inputs);
         let batch = batches::batch_rows(self, model.inputs(), inputs, settings);
+        let peak = self.peak(inputs, batch);
         Plan {
+            method: request.method.name().to_string(),
             rows,
             batch,
             runs: rows.div_ceil(batch.max(1)),
             model_nodes: model.graph().node_count(),
             program_nodes: self.explained.graph.node_count(),
             cost: request.method.info().cost.to_string(),
-            peak_bytes: self.peak.bytes(batch),
+            steps: self.program.steps(),
+            peak_bytes: peak.bytes(),
+            weight_bytes: peak.weights,
+            activation_bytes: peak.activations,
+            temporary_bytes: peak.temporaries,
+            base_bytes: peak.base,
+            forward_bytes: None,
+            is_complete: peak.is_complete,
+            budget_bytes: batches::budget(settings),
+            substitutions: self
+                .explained
+                .substitutions
+                .iter()
+                .map(|s| format!("{} ({}): {}", s.node, s.op, s.by))
+                .collect(),
         }
+    }
+}
+
+impl Plan {
+    /// The plan, with what the forward pass of `model` would take for the same batch beside it.
+    pub(crate) fn beside_forward(mut self, model: &Model, inputs: &Inputs) -> Self {
+        self.forward_bytes = peak::forward(model, inputs, self.batch, self.rows);
+        self
     }
 }
 

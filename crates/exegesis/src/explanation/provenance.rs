@@ -7,7 +7,7 @@ use exegesis_runtime::Port;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::explainer::Settings;
+use crate::explainer::{Plan, Settings};
 use crate::inputs::write_npy;
 use crate::model::hex;
 use crate::{Inputs, Model, Remarks};
@@ -70,6 +70,8 @@ pub struct Provenance {
     pub created: String,
     /// Seconds by stage.
     pub timings: Timings,
+    /// Passes and estimated memory, per method.
+    pub plans: Vec<Plan>,
     /// What the user should know beside the numbers.
     pub remarks: Remarks,
 }
@@ -103,6 +105,7 @@ impl Provenance {
             version: env!("CARGO_PKG_VERSION").to_string(),
             created: rfc3339(SystemTime::now()),
             timings: Timings::default(),
+            plans: Vec::new(),
             remarks,
         }
     }
@@ -112,10 +115,16 @@ impl Provenance {
         self
     }
 
+    pub(crate) fn planned(mut self, plan: Plan) -> Self {
+        self.plans.push(plan);
+        self
+    }
+
     /// Adds another method's times and remarks.
     pub(crate) fn add(&mut self, other: Self) {
         self.timings.compile += other.timings.compile;
         self.timings.run += other.timings.run;
+        self.plans.extend(other.plans);
         self.remarks.extend(&other.remarks);
     }
 }

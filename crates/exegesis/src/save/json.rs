@@ -6,9 +6,9 @@ use exegesis_graph::Tensor;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Explanation;
 use crate::explanation::{InputSummary, MethodResult, ModelSummary, Timings};
 use crate::prediction::RowPrediction;
+use crate::{Explanation, Plan};
 
 /// Version of this layout.
 const SCHEMA: u32 = 1;
@@ -30,6 +30,11 @@ struct Summary<'a> {
     version: &'a str,
     created: &'a str,
     timings: Timings,
+    /// The first method's; with several methods all of them are in `plans`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<&'a Plan>,
+    #[serde(skip_serializing_if = "<[Plan]>::is_empty")]
+    plans: &'a [Plan],
     /// Conversions are among them.
     warnings: Vec<&'a String>,
 }
@@ -148,6 +153,8 @@ pub(super) fn value(explanation: &Explanation) -> Value {
         version: &source.version,
         created: &source.created,
         timings: source.timings,
+        plan: source.plans.first(),
+        plans: if source.plans.len() > 1 { &source.plans } else { &[] },
         warnings: source.remarks.warnings.iter().chain(&source.remarks.notes).collect(),
     };
     serde_json::to_value(&summary).unwrap_or(Value::Null)

@@ -99,7 +99,8 @@ impl Writer {
         }
         for (id, value) in graph.values() {
             if let (Some(constant), Some(name)) = (&value.constant, named.names.get(&id)) {
-                proto.initializer.push(tensor::message(name, constant, self.weights.as_mut()));
+                let region = self.weights.as_mut().and_then(|weights| weights.place(constant));
+                proto.initializer.push(tensor::message(name, constant, region));
             }
         }
         // Shared by the bodies within, and made only if there are any.

@@ -1,42 +1,92 @@
 //! Tensors as messages, inside the model or in the data file.
 
+use std::sync::Arc;
+
 use prost::bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use crate::onnx::proto::{StringStringEntryProto, TensorProto};
 use crate::tensor::Data;
-use crate::{Graph, Tensor};
+use crate::{DType, Graph, Tensor};
 
 /// Alignment of tensors in the data file, so that runtimes can map them.
 const ALIGNMENT: usize = 64;
 
-/// The data file being filled.
+/// Where the larger constants go.
 pub(super) struct Weights {
-    location: String,
+    store: Store,
     min_bytes: usize,
-    bytes: Vec<u8>,
     /// Where tensors already lie, by their address: constants share them.
-    placed: FxHashMap<*const Tensor, (usize, usize)>,
+    placed: FxHashMap<*const Tensor, Region>,
+}
+
+enum Store {
+    /// One data file being filled.
+    File { location: String, bytes: Vec<u8> },
+    /// Each tensor by itself, not copied.
+    Apart(Vec<(String, Arc<Tensor>)>),
+}
+
+/// Part of a data file that holds one tensor.
+#[derive(Clone)]
+pub(super) struct Region {
+    location: String,
+    offset: usize,
+    length: usize,
 }
 
 impl Weights {
-    pub fn new(location: &str, min_bytes: usize) -> Self {
-        Self { location: location.to_string(), min_bytes, bytes: vec![], placed: FxHashMap::default() }
+    /// Constants of at least `min_bytes` bytes go to the data file `location`.
+    pub fn in_file(location: &str, min_bytes: usize) -> Self {
+        let store = Store::File { location: location.to_string(), bytes: vec![] };
+        Self { store, min_bytes, placed: FxHashMap::default() }
     }
 
+    /// Constants of at least `min_bytes` bytes are listed, each as a data file of its own.
+    pub fn apart(min_bytes: usize) -> Self {
+        Self { store: Store::Apart(vec![]), min_bytes, placed: FxHashMap::default() }
+    }
+
+    /// The data file; empty if tensors are listed.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+        match self.store {
+            Store::File { bytes, .. } => bytes,
+            Store::Apart(_) => vec![],
+        }
     }
 
-    /// Offset and length of the tensor in the data file.
-    fn place(&mut self, tensor: &Tensor) -> (usize, usize) {
-        let bytes = &mut self.bytes;
-        *self.placed.entry(tensor).or_insert_with(|| {
-            bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
-            let offset = bytes.len();
-            append(bytes, tensor.data());
-            (offset, bytes.len() - offset)
-        })
+    /// The listed tensors; empty if there is a data file.
+    pub fn into_tensors(self) -> Vec<(String, Arc<Tensor>)> {
+        match self.store {
+            Store::File { .. } => vec![],
+            Store::Apart(tensors) => tensors,
+        }
+    }
+
+    /// Where the tensor lies, or `None` if it belongs inside the model.
+    pub fn place(&mut self, tensor: &Arc<Tensor>) -> Option<Region> {
+        if tensor.dtype() == DType::String || size(tensor) < self.min_bytes.max(1) {
+            return None;
+        }
+        let address = Arc::as_ptr(tensor);
+        if let Some(region) = self.placed.get(&address) {
+            return Some(region.clone());
+        }
+        let region = match &mut self.store {
+            Store::File { location, bytes } => {
+                bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+                let offset = bytes.len();
+                append(bytes, tensor.data());
+                Region { location: location.clone(), offset, length: bytes.len() - offset }
+            }
+            Store::Apart(tensors) => {
+                let location = format!("{}.data", tensors.len());
+                tensors.push((location.clone(), Arc::clone(tensor)));
+                Region { location, offset: 0, length: size(tensor) }
+            }
+        };
+        self.placed.insert(address, region.clone());
+        Some(region)
     }
 }
 
@@ -56,8 +106,8 @@ pub(super) fn constant_bytes(graph: &Graph, below: usize) -> u64 {
     own + inner.map(|s| constant_bytes(&s.graph, below)).sum::<u64>()
 }
 
-/// The message of a tensor; its data goes to `weights` if there is a data file and the tensor is large enough.
-pub(super) fn message(name: &str, tensor: &Tensor, weights: Option<&mut Weights>) -> TensorProto {
+/// The message of a tensor whose data lies at `region`, or inside the message.
+pub(super) fn message(name: &str, tensor: &Tensor, region: Option<Region>) -> TensorProto {
     let mut proto = TensorProto {
         name: name.to_string(),
         dims: tensor.shape().iter().map(|d| i64::try_from(*d).unwrap_or(i64::MAX)).collect(),
@@ -68,18 +118,17 @@ pub(super) fn message(name: &str, tensor: &Tensor, weights: Option<&mut Weights>
         proto.string_data = texts.iter().map(|t| Bytes::copy_from_slice(t.as_bytes())).collect();
         return proto;
     }
-    match weights {
-        Some(weights) if size(tensor) >= weights.min_bytes.max(1) => {
-            let (offset, length) = weights.place(tensor);
+    match region {
+        Some(region) => {
             let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_string(), value };
             proto.data_location = 1;
             proto.external_data = vec![
-                entry("location", weights.location.clone()),
-                entry("offset", offset.to_string()),
-                entry("length", length.to_string()),
+                entry("location", region.location),
+                entry("offset", region.offset.to_string()),
+                entry("length", region.length.to_string()),
             ];
         }
-        _ => {
+        None => {
             let mut bytes = Vec::with_capacity(size(tensor));
             append(&mut bytes, tensor.data());
             proto.raw_data = Some(bytes.into());
