@@ -27,7 +27,7 @@ mod runtime;
 pub mod table;
 
 pub use error::{Error, ErrorKind, Result};
-pub use options::{LoadOptions, Prepack};
+pub use options::{LoadOptions, Prepack, default_threads};
 pub use plan::Memory;
 pub use program::{Port, Program};
 pub use rten::RtenRuntime;

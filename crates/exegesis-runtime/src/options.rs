@@ -17,6 +17,12 @@ pub enum Prepack {
     Always,
 }
 
+/// Threads of the pool that all programs share: one per physical core, or what `RTEN_NUM_THREADS` says.
+pub fn default_threads() -> NonZeroUsize {
+    let told = std::env::var("RTEN_NUM_THREADS").ok().and_then(|n| n.parse().ok());
+    told.or_else(|| NonZeroUsize::new(num_cpus::get_physical())).unwrap_or(NonZeroUsize::MIN)
+}
+
 /// Options of [`crate::Runtime::load`].
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct LoadOptions {

@@ -1,5 +1,6 @@
 //! A loaded graph, whichever runtime holds it.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use exegesis_graph::{DType, Graph, Shape, Tensor, ValueId};
@@ -25,6 +26,14 @@ pub struct Port {
 pub(crate) trait Session: Send + Sync {
     /// Values of `outputs`, in that order and with the declared types.
     fn run(&self, inputs: &[(usize, &Tensor)], outputs: &[usize]) -> Result<Vec<Tensor>>;
+
+    /// The same for several inputs, as many at a time as there are threads.
+    fn run_side_by_side(
+        &self,
+        runs: &[Vec<(usize, &Tensor)>],
+        outputs: &[usize],
+        threads: usize,
+    ) -> Result<Vec<Vec<Tensor>>>;
 }
 
 /// A graph loaded into a runtime, ready to run from any number of threads.
@@ -102,7 +111,30 @@ impl Program {
     /// runtime's range; axes with the same symbol but different sizes; an unknown output; a failure of the runtime.
     pub fn run(&self, inputs: &[(&str, &Tensor)], outputs: &[&str]) -> Result<Vec<Tensor>> {
         let bound = input::bind(&self.inputs, &self.defaults, inputs)?;
-        let wanted = outputs
+        self.session.run(&bound, &self.positions(outputs)?)
+    }
+
+    /// [`Program::run`] for several inputs at once. Where a thread can have runs of its own, operators are not cut up
+    /// among threads: element-wise work, which the runtime does on one thread, then scales too. What each run returns
+    /// does not depend on the number of threads.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_side_by_side(
+        &self,
+        runs: &[Vec<(&str, &Tensor)>],
+        outputs: &[&str],
+        threads: NonZeroUsize,
+    ) -> Result<Vec<Vec<Tensor>>> {
+        let bound = runs
+            .iter()
+            .map(|inputs| input::bind(&self.inputs, &self.defaults, inputs))
+            .collect::<Result<Vec<_>>>()?;
+        self.session.run_side_by_side(&bound, &self.positions(outputs)?, threads.get())
+    }
+
+    fn positions(&self, outputs: &[&str]) -> Result<Vec<usize>> {
+        outputs
             .iter()
             .map(|name| {
                 self.outputs.iter().position(|port| port.name == *name).ok_or_else(|| {
@@ -113,8 +145,7 @@ impl Program {
                     )
                 })
             })
-            .collect::<Result<Vec<usize>>>()?;
-        self.session.run(&bound, &wanted)
+            .collect()
     }
 
     /// [`Program::run`] for all outputs.

@@ -3,14 +3,15 @@
 //!
 //! `cargo run --release -p exegesis --example time_methods -- MODEL.onnx [--batch 1,8] [--length 128] [--repeats 7]`
 //!
-//! `benches/side_by_side.py` runs it beside PyTorch.
+//! A batch of four or more rows is cut into parts of two that threads work on side by side, as the engine does with rows
+//! of this size; the forward pass is timed both ways and the faster counts. `benches/side_by_side.py` runs it beside PyTorch.
 
 use std::path::Path;
 use std::time::Instant;
 
 use exegesis::{Method, Request, Tensor};
 use exegesis_graph::{DType, Dim, Graph, onnx, passes};
-use exegesis_runtime::{LoadOptions, Prepack, Program, RtenRuntime, Runtime};
+use exegesis_runtime::{LoadOptions, Prepack, Program, RtenRuntime, Runtime, default_threads};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -33,7 +34,8 @@ fn main() -> Result<(), Failure> {
     for batch in batches {
         let fixed = fix_lengths(&graph, length)?;
         let inputs = random_inputs(&fixed, batch)?;
-        let mut programs = vec![load(fixed.clone(), prepack)?];
+        let forward = load(fixed.clone(), prepack)?;
+        let mut programs = vec![];
         let mut line = format!("{{\"model\": {model:?}, \"batch\": {batch}");
         for method in METHODS {
             let mut request = Request::new(Method::parse(method)?);
@@ -45,7 +47,7 @@ fn main() -> Result<(), Failure> {
             line += &format!(", \"{method}_nodes\": {nodes}, \"{method}_compile_ms\": {compile:.1}");
             programs.push(load(explained.graph, prepack)?);
         }
-        let rounds = time(&programs, &inputs, repeats)?;
+        let rounds = time(&forward, &programs, &inputs, repeats)?;
         let column = |f: &dyn Fn(&[f64]) -> f64| median(rounds.iter().map(|round| f(round)).collect());
         line += &format!(", \"forward_ms\": {:.2}", column(&|round| round[0]));
         for (i, method) in METHODS.iter().enumerate() {
@@ -102,23 +104,66 @@ fn load(graph: Graph, prepack: Prepack) -> Result<Program, Failure> {
     Ok(RtenRuntime.load(graph, &LoadOptions { prepack, ..LoadOptions::default() })?)
 }
 
-/// Milliseconds of each program in each round, after two rounds of warming up. All programs run in each round, so that
-/// what else the machine does meets them alike.
-fn time(programs: &[Program], inputs: &[(String, Tensor)], repeats: usize) -> Result<Vec<Vec<f64>>, Failure> {
-    let feeds: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+/// Milliseconds of the forward pass and of each program in each round, after two rounds of warming up. All run in each
+/// round, so that what else the machine does meets them alike.
+fn time(
+    forward: &Program,
+    programs: &[Program],
+    inputs: &[(String, Tensor)],
+    repeats: usize,
+) -> Result<Vec<Vec<f64>>, Failure> {
+    let whole: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    let rows = whole.first().and_then(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(1);
+    let cut: Vec<Vec<(&str, Tensor)>> = match rows {
+        0..4 => vec![],
+        _ => (0..rows)
+            .step_by(2)
+            .map(|start| cut(&whole, start, 2.min(rows - start)))
+            .collect::<Result<_, _>>()?,
+    };
+    let parts: Vec<Vec<(&str, &Tensor)>> =
+        cut.iter().map(|part| part.iter().map(|(name, tensor)| (*name, tensor)).collect()).collect();
+    let timed = |program: &Program, in_parts: bool| -> Result<f64, Failure> {
+        let names: Vec<&str> = program.outputs().iter().map(|port| port.name.as_str()).collect();
+        let start = Instant::now();
+        match in_parts {
+            true => drop(program.run_side_by_side(&parts, &names, default_threads())?),
+            false => drop(program.run_all(&whole)?),
+        }
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    };
+    let in_parts = !parts.is_empty();
     let mut rounds = vec![];
     for round in 0..repeats + 2 {
-        let mut times = vec![];
+        let mut times = vec![timed(forward, false)?];
+        if in_parts {
+            times[0] = times[0].min(timed(forward, true)?);
+        }
         for program in programs {
-            let start = Instant::now();
-            program.run_all(&feeds)?;
-            times.push(start.elapsed().as_secs_f64() * 1e3);
+            times.push(timed(program, in_parts)?);
         }
         if round >= 2 {
             rounds.push(times);
         }
     }
     Ok(rounds)
+}
+
+/// Rows `start..start + count` of every input.
+fn cut<'a>(
+    inputs: &[(&'a str, &Tensor)],
+    start: usize,
+    count: usize,
+) -> Result<Vec<(&'a str, Tensor)>, Failure> {
+    let part = inputs.iter().map(|(name, tensor)| {
+        let mut shape = tensor.shape().to_vec();
+        let row = tensor.len() / shape[0];
+        shape[0] = count;
+        let values = tensor.to_f64().ok_or("an input that is not numbers")?;
+        let values = values[start * row..(start + count) * row].to_vec();
+        Ok((*name, Tensor::from_f64(tensor.dtype(), shape, values)?))
+    });
+    part.collect()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -217,7 +217,7 @@ impl Explainer {
     pub fn plan(&self, inputs: &Inputs) -> Result<Plan> {
         let (compiled, _) = self.compiled(inputs)?;
         let plan = compiled.plan(&self.model, &self.request, inputs, &self.settings);
-        batches::check_budget(&compiled, inputs, plan.batch, &self.settings)?;
+        batches::check_budget(&compiled, self.model.inputs(), inputs, plan.batch, &self.settings)?;
         Ok(plan.beside_forward(&self.model, inputs))
     }
 

@@ -58,9 +58,16 @@ fn explained(net: &Net, case: &[exegesis_graph::ValueId]) -> Result<(Graph, Vec<
     }
     let batch = BatchAxis::of(&b, net.explained[0]).map_err(|e| e.to_string())?;
     let mut ledger = Ledger::new(false);
-    let walked =
-        propagate(&mut b, &Gradient, &starts, &net.explained, &batch, &mut ledger, OnMissingRule::Error)
-            .map_err(|e| e.to_string())?;
+    let walked = propagate(
+        &mut b,
+        &Gradient,
+        starts.as_slice().into(),
+        &net.explained,
+        &batch,
+        &mut ledger,
+        OnMissingRule::Error,
+    )
+    .map_err(|e| e.to_string())?;
     drop(b);
     graph.outputs = net.explained.iter().filter_map(|x| walked.signals.get(x).copied()).collect();
     expand::expand(&mut graph, &|_| true).map_err(|e| e.to_string())?;

@@ -1,6 +1,7 @@
 //! Running a loaded rten model.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use exegesis_graph::{DType, Tensor};
 use rten::{Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
@@ -92,8 +93,13 @@ impl RtenSession {
     }
 
     /// Values of `nodes` from one run of the model.
-    fn run_once(&self, inputs: Vec<(NodeId, ValueOrView)>, nodes: &[NodeId]) -> Result<Vec<Value>> {
-        let options = RunOptions::default().with_thread_pool(self.pool.clone());
+    fn run_once(
+        &self,
+        inputs: Vec<(NodeId, ValueOrView)>,
+        nodes: &[NodeId],
+        pool: Option<&Arc<ThreadPool>>,
+    ) -> Result<Vec<Value>> {
+        let options = RunOptions::default().with_thread_pool(pool.cloned());
         self.model
             .run(inputs, nodes, Some(options))
             .map_err(|error| Error::execution(format!("rten can't run \"{}\": {error}", self.name)))
@@ -101,7 +107,12 @@ impl RtenSession {
 
     /// Values of `nodes`, made step by step. What a step reads for the last time is given to it, so that rten can reuse or
     /// free it; every step gets all inputs, so that it can run whatever rten made of the graph.
-    fn run_steps(&self, inputs: &[(NodeId, &Narrowed)], nodes: &[NodeId]) -> Result<Vec<Value>> {
+    fn run_steps(
+        &self,
+        inputs: &[(NodeId, &Narrowed)],
+        nodes: &[NodeId],
+        pool: Option<&Arc<ThreadPool>>,
+    ) -> Result<Vec<Value>> {
         let mut values: FxHashMap<NodeId, Value> = FxHashMap::default();
         for step in &self.steps {
             if step.results.is_empty() {
@@ -126,7 +137,7 @@ impl RtenSession {
             operands.extend(given.into_iter().filter(|(n, _)| !is_input(n)).map(|(n, v)| (n, v.into())));
             let missing: Vec<NodeId> =
                 step.results.iter().filter(|node| !values.contains_key(node)).copied().collect();
-            let results = self.run_once(operands, &missing)?;
+            let results = self.run_once(operands, &missing, pool)?;
             values.extend(missing.into_iter().zip(results));
         }
         let lost = || Error::execution(format!("rten lost an output of \"{}\"", self.name));
@@ -140,10 +151,13 @@ impl RtenSession {
     fn output(&self, index: usize) -> Result<&Binding> {
         self.outputs.get(index).ok_or_else(|| Error::execution(format!("there is no output {index}")))
     }
-}
 
-impl Session for RtenSession {
-    fn run(&self, inputs: &[(usize, &Tensor)], outputs: &[usize]) -> Result<Vec<Tensor>> {
+    fn run_on(
+        &self,
+        inputs: &[(usize, &Tensor)],
+        outputs: &[usize],
+        pool: Option<&Arc<ThreadPool>>,
+    ) -> Result<Vec<Tensor>> {
         let mut narrowed = Vec::with_capacity(inputs.len());
         for (index, tensor) in inputs {
             let binding = self.input(*index)?;
@@ -166,13 +180,13 @@ impl Session for RtenSession {
             if all && !self.steps.is_empty() {
                 let inputs: Vec<(NodeId, &Narrowed)> =
                     narrowed.iter().map(|(node, input)| (*node, input)).collect();
-                return self.run_steps(&inputs, &nodes);
+                return self.run_steps(&inputs, &nodes, pool);
             }
             let mut views: Vec<(NodeId, ValueOrView)> = Vec::with_capacity(narrowed.len());
             for (node, input) in &narrowed {
                 views.push((*node, input.view()?.into()));
             }
-            self.run_once(views, &nodes)
+            self.run_once(views, &nodes, pool)
         })?;
         let mut values: Vec<(NodeId, Option<Value>, usize)> =
             nodes.iter().zip(values).map(|(node, value)| (*node, Some(value), 0)).collect();
@@ -192,6 +206,58 @@ impl Session for RtenSession {
             let value = value
                 .ok_or_else(|| Error::execution(format!("rten lost the output \"{}\"", binding.name)))?;
             results.push(convert::widen_output(&binding.name, binding.dtype, value)?);
+        }
+        Ok(results)
+    }
+}
+
+impl Session for RtenSession {
+    fn run(&self, inputs: &[(usize, &Tensor)], outputs: &[usize]) -> Result<Vec<Tensor>> {
+        self.run_on(inputs, outputs, self.pool.as_ref())
+    }
+
+    fn run_side_by_side(
+        &self,
+        runs: &[Vec<(usize, &Tensor)>],
+        outputs: &[usize],
+        threads: usize,
+    ) -> Result<Vec<Vec<Tensor>>> {
+        let lanes = threads.min(runs.len()).max(1);
+        // Runs that fill all lanes; what is left over has all threads for each run.
+        let even = if lanes > 1 { runs.len() / lanes * lanes } else { 0 };
+        let (side_by_side, rest) = runs.split_at(even);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let pool = Arc::new(ThreadPool::with_num_threads((threads / lanes).max(1)));
+            let mut done = vec![];
+            while let Some((index, inputs)) = {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                side_by_side.get(index).map(|inputs| (index, inputs))
+            } {
+                done.push((index, self.run_on(inputs, outputs, Some(&pool))?));
+            }
+            Ok(done)
+        };
+        let mut results: Vec<(usize, Vec<Tensor>)> = if even == 0 {
+            vec![]
+        } else {
+            let parts: Vec<Result<Vec<_>>> = std::thread::scope(|scope| {
+                let lanes: Vec<_> = (0..lanes).map(|_| scope.spawn(work)).collect();
+                lanes
+                    .into_iter()
+                    .map(|lane| {
+                        lane.join().unwrap_or_else(|_| {
+                            Err(Error::execution(format!("a thread that ran \"{}\" ended early", self.name)))
+                        })
+                    })
+                    .collect()
+            });
+            parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()
+        };
+        results.sort_unstable_by_key(|(index, _)| *index);
+        let mut results: Vec<Vec<Tensor>> = results.into_iter().map(|(_, tensors)| tensors).collect();
+        for inputs in rest {
+            results.push(self.run(inputs, outputs)?);
         }
         Ok(results)
     }

@@ -1,10 +1,13 @@
 //! Rows in batches that fit the memory.
 
+use std::num::NonZeroUsize;
+
 use exegesis_graph::Tensor;
-use exegesis_runtime::Port;
+use exegesis_runtime::{Port, default_threads};
 
 use super::Settings;
 use super::compiled::Compiled;
+use super::peak::Peak;
 use super::signature::batch_symbol;
 use crate::inputs::{join_rows, slice_rows};
 use crate::{Error, ErrorKind, Inputs, Result};
@@ -29,30 +32,37 @@ pub(crate) fn run(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<(String, Tensor)>> {
     let (rows, batch) = (rows(inputs), batch_rows(compiled, ports, inputs, settings));
-    check_budget(compiled, inputs, batch, settings)?;
+    check_budget(compiled, ports, inputs, batch, settings)?;
     let names: Vec<&str> = compiled.program().outputs().iter().map(|p| p.name.as_str()).collect();
     let is_fed = |name: &str| !compiled.signature().is_switch(name);
     let pairs: Vec<(&str, &Tensor)> = inputs.pairs().into_iter().filter(|(name, _)| is_fed(name)).collect();
     let named = |tensors: Vec<Tensor>| names.iter().map(ToString::to_string).zip(tensors).collect();
     progress(0, rows);
-    if batch >= rows {
+    let part = part_rows(compiled, ports, inputs, batch);
+    if part >= rows {
         let results = compiled.program().run(&pairs, &names)?;
         progress(rows, rows);
         return Ok(named(results));
     }
     let mut parts: Vec<Vec<Tensor>> = Vec::new();
     for (start, end) in spans(rows, batch) {
-        let cut: Vec<(&str, Tensor)> = pairs
-            .iter()
-            .map(|(name, tensor)| Ok((*name, slice_rows(tensor, start..end)?)))
-            .collect::<Result<_>>()?;
-        let part: Vec<(&str, &Tensor)> = cut.iter().map(|(name, tensor)| (*name, tensor)).collect();
-        let results = compiled.program().run(&part, &names)?;
-        if results.iter().any(|t| t.shape().first() != Some(&(end - start))) {
-            // An output without rows can't be put together from parts.
-            return Ok(named(compiled.program().run(&pairs, &names)?));
+        let lanes: Vec<(usize, usize)> =
+            spans(end - start, part).into_iter().map(|(from, to)| (start + from, start + to)).collect();
+        let mut cut: Vec<Vec<(&str, Tensor)>> = vec![];
+        for (from, to) in &lanes {
+            let part = pairs.iter().map(|(name, tensor)| Ok((*name, slice_rows(tensor, *from..*to)?)));
+            cut.push(part.collect::<Result<_>>()?);
         }
-        parts.push(results);
+        let runs: Vec<Vec<(&str, &Tensor)>> =
+            cut.iter().map(|part| part.iter().map(|(name, tensor)| (*name, tensor)).collect()).collect();
+        let results = compiled.program().run_side_by_side(&runs, &names, threads(settings))?;
+        for ((from, to), results) in lanes.into_iter().zip(results) {
+            if results.iter().any(|t| t.shape().first() != Some(&(to - from))) {
+                // An output without rows can't be put together from parts.
+                return Ok(named(compiled.program().run(&pairs, &names)?));
+            }
+            parts.push(results);
+        }
         progress(end, rows);
     }
     let joined = (0..names.len())
@@ -94,7 +104,7 @@ pub(crate) fn batch_rows(compiled: &Compiled, ports: &[Port], inputs: &Inputs, s
     let symbol = batch_symbol(ports).map(ToString::to_string).unwrap_or_default();
     let most = if counts_samples(&symbol) { DEFAULT_ROWS.min(rows) } else { rows };
     let Some(budget) = budget(settings) else { return most.max(least) };
-    let fits = |batch: usize| compiled.peak(inputs, batch).bytes() <= budget;
+    let fits = |batch: usize| peak(compiled, ports, inputs, batch, settings).bytes() <= budget;
     if fits(most.max(least)) {
         return most.max(least);
     }
@@ -105,6 +115,46 @@ pub(crate) fn batch_rows(compiled: &Compiled, ports: &[Port], inputs: &Inputs, s
         if fits(middle) { low = middle } else { high = middle }
     }
     low
+}
+
+/// Bytes of values that a part of a batch should make: beyond it threads gain nothing by working on the same rows.
+const PART_BYTES: u64 = 32 << 20;
+
+/// Rows that one thread works on by itself. It depends on what a row takes, not on the number of threads, so that results do
+/// not either.
+fn part_rows(compiled: &Compiled, ports: &[Port], inputs: &Inputs, batch: usize) -> usize {
+    if batch < 4 || !compiled.signature().any_rows() || !splits(compiled, ports, inputs) {
+        return batch;
+    }
+    let (two, four) = (compiled.peak(inputs, 2), compiled.peak(inputs, 4));
+    if !four.is_complete {
+        return batch;
+    }
+    let per_row = four.activations.saturating_sub(two.activations) / 2;
+    let part = PART_BYTES / per_row.max(1);
+    usize::try_from(part).unwrap_or(batch).clamp(2, batch)
+}
+
+/// Threads that may work.
+fn threads(settings: &Settings) -> NonZeroUsize {
+    settings.threads.unwrap_or_else(default_threads)
+}
+
+/// Estimated memory while a batch runs: of all its rows, or of the parts that threads work on at a time.
+pub(crate) fn peak(
+    compiled: &Compiled,
+    ports: &[Port],
+    inputs: &Inputs,
+    batch: usize,
+    settings: &Settings,
+) -> Peak {
+    let part = part_rows(compiled, ports, inputs, batch);
+    if part >= batch {
+        return compiled.peak(inputs, batch);
+    }
+    let lanes = threads(settings).get().min(spans(batch, part).len()) as u64;
+    let one = compiled.peak(inputs, part);
+    Peak { activations: one.activations * lanes, temporaries: one.temporaries * lanes, ..one }
 }
 
 /// Rows may be cut apart if every input has them in front, and nowhere else.
@@ -128,11 +178,12 @@ fn counts_samples(symbol: &str) -> bool {
 /// A batch that needs more than may be used.
 pub(crate) fn check_budget(
     compiled: &Compiled,
+    ports: &[Port],
     inputs: &Inputs,
     batch: usize,
     settings: &Settings,
 ) -> Result<()> {
-    let (peak, budget) = (compiled.peak(inputs, batch), budget(settings));
+    let (peak, budget) = (peak(compiled, ports, inputs, batch, settings), budget(settings));
     match budget {
         Some(budget) if peak.bytes() > budget => Err(Error::new(
             ErrorKind::Resources,

@@ -156,7 +156,7 @@ impl Compiled {
     pub fn plan(&self, model: &Model, request: &Request, inputs: &Inputs, settings: &Settings) -> Plan {
         let rows = batches::rows(inputs);
         let batch = batches::batch_rows(self, model.inputs(), inputs, settings);
-        let peak = self.peak(inputs, batch);
+        let peak = batches::peak(self, model.inputs(), inputs, batch, settings);
         Plan {
             method: request.method.name().to_string(),
             rows,

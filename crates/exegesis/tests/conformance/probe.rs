@@ -137,8 +137,15 @@ impl Probe {
         let batch = BatchAxis::of(&b, self.root)?;
         let mut ledger = Ledger::new(rules.is_relevance());
         let seeds = [(self.output, seed)];
-        let walked =
-            propagate(&mut b, rules, &seeds, &[self.root], &batch, &mut ledger, OnMissingRule::Error)?;
+        let walked = propagate(
+            &mut b,
+            rules,
+            seeds.as_slice().into(),
+            &[self.root],
+            &batch,
+            &mut ledger,
+            OnMissingRule::Error,
+        )?;
         drop(b);
         let Some(signal) = walked.signals.get(&self.root) else { return Ok(None) };
         let values = run_all(&graph, &[("x", self.point.clone()), ("seed", self.seed())])?;
