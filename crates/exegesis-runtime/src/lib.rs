@@ -17,16 +17,19 @@
 
 mod convert;
 mod error;
+mod free_memory;
 mod input;
 mod lower;
 mod options;
 mod program;
 mod rten;
 mod runtime;
+mod sizes;
 pub mod table;
 
 pub use error::{Error, ErrorKind, Result};
-pub use options::{LoadOptions, Prepack};
+pub use free_memory::free_memory;
+pub use options::{Limits, LoadOptions, Prepack, WorkLimit};
 pub use program::{Port, Program};
 pub use rten::RtenRuntime;
 pub use runtime::{Runtime, by_name};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use exegesis_graph::{DType, Graph, Shape, Tensor, ValueId};
 
+use crate::sizes::Sizes;
 use crate::{Error, ErrorKind, Result, input};
 
 /// An input or output of a program, as the graph declares it.
@@ -24,6 +25,10 @@ pub struct Port {
 pub(crate) trait Session: Send + Sync {
     /// Values of `outputs`, in that order and with the declared types.
     fn run(&self, inputs: &[(usize, &Tensor)], outputs: &[usize]) -> Result<Vec<Tensor>>;
+
+    /// The node of the user's model at which running `inputs` fails. All values are kept on the way, and the program is run
+    /// several times.
+    fn locate(&self, inputs: &[(usize, &Tensor)]) -> Option<String>;
 }
 
 /// A graph loaded into a runtime, ready to run from any number of threads.
@@ -33,6 +38,7 @@ pub struct Program {
     outputs: Vec<Port>,
     defaults: Vec<Option<Arc<Tensor>>>,
     notes: Vec<String>,
+    sizes: Sizes,
     session: Box<dyn Session>,
 }
 
@@ -43,9 +49,10 @@ impl Program {
         outputs: Vec<Port>,
         defaults: Vec<Option<Arc<Tensor>>>,
         notes: Vec<String>,
+        sizes: Sizes,
         session: Box<dyn Session>,
     ) -> Self {
-        Self { runtime: runtime.to_string(), inputs, outputs, defaults, notes, session }
+        Self { runtime: runtime.to_string(), inputs, outputs, defaults, notes, sizes, session }
     }
 
     /// Name of the runtime.
@@ -75,7 +82,8 @@ impl Program {
     ///
     /// # Errors
     /// A missing, unknown or repeated input; one of the wrong type, rank or size, empty, non-finite or beyond the
-    /// runtime's range; axes with the same symbol but different sizes; an unknown output; a failure of the runtime.
+    /// runtime's range; axes with the same symbol but different sizes; an unknown output; sizes that take more memory or
+    /// time than there is; a failure of the runtime.
     pub fn run(&self, inputs: &[(&str, &Tensor)], outputs: &[&str]) -> Result<Vec<Tensor>> {
         let bound = input::bind(&self.inputs, &self.defaults, inputs)?;
         let wanted = outputs
@@ -90,7 +98,21 @@ impl Program {
                 })
             })
             .collect::<Result<Vec<usize>>>()?;
-        self.session.run(&bound, &wanted)
+        self.run_bound(&bound, &wanted)
+    }
+
+    fn run_bound(&self, inputs: &[(usize, &Tensor)], outputs: &[usize]) -> Result<Vec<Tensor>> {
+        self.sizes.check_inputs(&self.inputs, inputs)?;
+        self.session.run(inputs, outputs).map_err(|error| {
+            let nameless = error.kind() == ErrorKind::Execution && error.node().is_none();
+            let located = (nameless && self.sizes.all_fit(&self.inputs, inputs))
+                .then(|| self.session.locate(inputs))
+                .flatten();
+            match located {
+                Some(node) => error.at(node),
+                None => error,
+            }
+        })
     }
 
     /// [`Program::run`] for all outputs.
@@ -100,7 +122,7 @@ impl Program {
     pub fn run_all(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<Tensor>> {
         let bound = input::bind(&self.inputs, &self.defaults, inputs)?;
         let wanted: Vec<usize> = (0..self.outputs.len()).collect();
-        self.session.run(&bound, &wanted)
+        self.run_bound(&bound, &wanted)
     }
 }
 

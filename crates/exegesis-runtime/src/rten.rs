@@ -10,7 +10,7 @@ mod session;
 
 use exegesis_graph::Graph;
 
-use crate::{LoadOptions, Program, Result, Runtime};
+use crate::{Limits, LoadOptions, Program, Result, Runtime};
 
 /// The runtime called `rten`.
 ///
@@ -24,7 +24,7 @@ impl Runtime for RtenRuntime {
         "rten"
     }
 
-    fn load(&self, graph: Graph, options: &LoadOptions) -> Result<Program> {
-        load::load(self.name(), graph, options)
+    fn load_within(&self, graph: Graph, options: &LoadOptions, limits: Limits) -> Result<Program> {
+        load::load(self.name(), graph, options, limits)
     }
 }

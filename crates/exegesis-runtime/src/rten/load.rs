@@ -10,7 +10,8 @@ use rustc_hash::FxHashSet;
 
 use super::guard::guarded;
 use super::session::RtenSession;
-use crate::{Error, LoadOptions, Prepack, Program, Result, lower, program, table};
+use crate::sizes::Sizes;
+use crate::{Error, Limits, LoadOptions, Prepack, Program, Result, lower, program, table};
 
 /// Name under which the model refers to its weights; there is no such file.
 const WEIGHTS: &str = "weights.data";
@@ -19,7 +20,12 @@ const WEIGHTS: &str = "weights.data";
 const EXTERNAL_FROM_BYTES: usize = 1024;
 
 /// Checks, lowers and loads `graph`.
-pub(super) fn load(runtime: &str, mut graph: Graph, options: &LoadOptions) -> Result<Program> {
+pub(super) fn load(
+    runtime: &str,
+    mut graph: Graph,
+    options: &LoadOptions,
+    limits: Limits,
+) -> Result<Program> {
     ShapeInference::new().run(&mut graph)?;
     // A node that is not interpreted is the better answer to a result without a type.
     let ports = |values: &[ValueId]| {
@@ -27,8 +33,12 @@ pub(super) fn load(runtime: &str, mut graph: Graph, options: &LoadOptions) -> Re
     };
     let (inputs, outputs) = (ports(&graph.inputs)?, ports(&graph.outputs)?);
     let name = graph.name.clone();
-    let mut lowered = lower::lower(graph)?;
+    let limits = limits.settled();
+    let mut lowered = lower::lower(graph, limits)?;
+    let sizes = Sizes::of(&lowered.graph, limits);
+    sizes.check_fixed(&inputs)?;
     let kept = keep_captures(&mut lowered.graph);
+    let trace = trace(&lowered.graph)?;
     let split = exegesis_graph::onnx::write_split(&lowered.graph, WEIGHTS, EXTERNAL_FROM_BYTES)?;
     // rten borrows from the weights that it is given; the graph's own copies of them are not needed any more.
     drop(lowered.graph);
@@ -42,8 +52,22 @@ pub(super) fn load(runtime: &str, mut graph: Graph, options: &LoadOptions) -> Re
             .map_err(|error| Error::execution(format!("rten can't load the model: {error}")))
     })?;
     let pool = options.threads.map(|n| Arc::new(ThreadPool::with_num_threads(n.get())));
-    let session = RtenSession::new(name, model, pool, &inputs, &lowered.outputs, &outputs)?.keeping(&kept);
-    Ok(Program::new(runtime, inputs, outputs, lowered.defaults, lowered.notes, Box::new(session)))
+    let session = RtenSession::new(name, model, pool, &inputs, &lowered.outputs, &outputs)?
+        .keeping(&kept)
+        .guarded(lowered.guards)
+        .traced(trace);
+    Ok(Program::new(runtime, inputs, outputs, lowered.defaults, lowered.notes, sizes, Box::new(session)))
+}
+
+/// Values in the order in which they can be computed, each with the user's node.
+fn trace(graph: &Graph) -> Result<Vec<(String, String)>> {
+    let mut trace = vec![];
+    for id in graph.topological_order()? {
+        let node = graph.node(id);
+        let values = node.outputs.iter().flatten();
+        trace.extend(values.map(|v| (graph.value(*v).name.clone(), node.source_name().to_string())));
+    }
+    Ok(trace)
 }
 
 /// Makes what loops capture outputs of the model, and returns the names. rten hands a captured value to the loop at its last
