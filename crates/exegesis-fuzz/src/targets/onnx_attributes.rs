@@ -256,3 +256,28 @@ fn attribute_of(u: &mut Unstructured<'_>, name: &str, kind: &str) -> Result<Mess
         _ => code(attribute.int(3, *u.choose(&NUMBERS)?), 2),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutate::Random;
+    use exegesis::Model;
+    use std::collections::BTreeSet;
+
+    /// Would catch a generator whose graphs are all refused, so that nothing behind the reader is reached.
+    #[test]
+    fn many_graphs_are_well_formed_and_of_many_operators() {
+        let mut random = Random::new(5);
+        let (mut opened, mut operators) = (0, BTreeSet::new());
+        for _ in 0..600 {
+            let bytes: Vec<u8> = (0..300).map(|_| random.bits() as u8).collect();
+            let bytes = model(&mut Unstructured::new(&bytes)).unwrap();
+            if let Ok(model) = Model::from_bytes(&bytes) {
+                opened += 1;
+                operators.extend(model.operators().into_keys());
+            }
+        }
+        println!("{opened} of 600 opened, {} operators", operators.len());
+        assert!(opened >= 60 && operators.len() >= 30, "{opened} opened, {} operators", operators.len());
+    }
+}
