@@ -27,6 +27,9 @@ pub struct Cli {
     /// Print more.
     #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// Give up after this time. Default: none.
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub time_limit: Option<f64>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -296,6 +299,14 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
     };
     let value: f64 = number.trim().parse().map_err(|_| wrong())?;
     if value.is_finite() && value > 0.0 { Ok((value * factor as f64) as u64) } else { Err(wrong()) }
+}
+
+/// A number of seconds above 0.
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    match text.trim().trim_end_matches('s').parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        _ => Err(format!("\"{text}\" is no time; write seconds above 0, such as 60")),
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 mod args;
 mod commands;
 mod console;
+mod memory;
+mod net;
 
 use std::process::ExitCode;
 
@@ -20,12 +22,8 @@ use console::Console;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let console = Console::new(cli.quiet, cli.verbose);
-    // Destructors do not run when the process is interrupted, so half-written files are removed here.
-    let _ = ctrlc::set_handler(|| {
-        exegesis::files::discard_pending();
-        std::process::exit(130);
-    });
-    match run(&cli.command, &console) {
+    net::spread(&cli);
+    match net::caught(&cli.command, || run(&cli.command, &console)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console.error(&error);

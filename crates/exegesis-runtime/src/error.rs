@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Output,
     /// The named runtime is not part of this build. Exit status 2.
     NotBuilt,
+    /// The program would take more memory or time than there is. Exit status 5.
+    TooLarge,
     /// The runtime failed while it loaded or ran the program. Exit status 3: every known cause is a model or an
     /// input that does not fit.
     Execution,

@@ -17,6 +17,7 @@
 
 mod convert;
 mod error;
+mod free_memory;
 mod input;
 mod lower;
 mod options;
@@ -24,10 +25,12 @@ mod plan;
 mod program;
 mod rten;
 mod runtime;
+mod sizes;
 pub mod table;
 
 pub use error::{Error, ErrorKind, Result};
-pub use options::{LoadOptions, Prepack, default_threads};
+pub use free_memory::free_memory;
+pub use options::{Limits, LoadOptions, Prepack, WorkLimit, default_threads};
 pub use plan::Memory;
 pub use program::{Port, Program};
 pub use rten::RtenRuntime;

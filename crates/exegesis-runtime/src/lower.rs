@@ -7,6 +7,7 @@
 mod attributes;
 mod composites;
 mod elementwise;
+mod extents;
 mod indexing;
 mod interpolation;
 mod layout;
@@ -14,6 +15,7 @@ mod narrow;
 mod normalization;
 mod pools;
 mod spatial;
+mod trips;
 mod windows;
 
 use std::sync::Arc;
@@ -24,8 +26,8 @@ use exegesis_graph::passes::{branches, roll, unroll};
 use exegesis_graph::{Builder, Error, Graph, Node, NodeId, Op, Tensor, ValueId, op};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::Result;
 use crate::table::{self, Context, Support};
+use crate::{Limits, Result, WorkLimit};
 
 /// A graph that rten runs.
 pub(crate) struct Lowered {
@@ -38,21 +40,41 @@ pub(crate) struct Lowered {
     pub defaults: Vec<Option<Arc<Tensor>>>,
     /// Conversions, for the user.
     pub notes: Vec<String>,
+    /// Nodes that fail where the data ask for too much.
+    pub guards: Vec<Guard>,
+}
+
+/// A node that was put into the graph and fails where the data ask for too much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Guard {
+    /// The node that it guards, as the user's model calls it.
+    pub name: String,
+    /// Its own name.
+    pub guard: String,
+    /// What it means when it fails.
+    pub message: String,
 }
 
 /// Lowers `graph`.
 ///
 /// # Errors
 /// Nodes or constants that rten can't run, all named; a graph that is not well-formed.
-pub(crate) fn lower(mut graph: Graph) -> Result<Lowered> {
+pub(crate) fn lower(mut graph: Graph, limits: Limits) -> Result<Lowered> {
     let inputs = graph.inputs.clone();
     // A constant that is also an input would stay constant in rten; it becomes a value that the program feeds.
     let defaults = inputs.into_iter().map(|id| graph.value_mut(id).constant.take()).collect();
     lower_graph(&mut graph)?;
+    let mut guards = match limits.memory {
+        Some(memory) => extents::bound(&mut graph, memory)?,
+        None => vec![],
+    };
+    if limits.work == WorkLimit::Fitting {
+        guards.extend(trips::bound(&mut graph)?);
+    }
     let wide = graph.clone();
     let notes = narrow::narrow(&mut graph)?;
     let outputs = settle_outputs(&mut graph)?;
-    Ok(Lowered { graph, wide, outputs, defaults, notes })
+    Ok(Lowered { graph, wide, outputs, defaults, notes, guards })
 }
 
 fn lower_graph(graph: &mut Graph) -> Result<()> {

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroUsize;
 
+use crate::free_memory;
+
 /// When weights are stored a second time in the layout of the matrix kernels.
 ///
 /// Measured on two AVX2 cores (`examples/time.rs`, processor milliseconds per run): BERT-base with 128 tokens takes 320
@@ -30,4 +32,30 @@ pub struct LoadOptions {
     pub threads: Option<NonZeroUsize>,
     /// Whether weights are packed at load.
     pub prepack: Prepack,
+}
+
+/// What a program may take, see [`crate::Runtime::load_within`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Limits {
+    /// Bytes that no single value may exceed; `None` is three quarters of what is free when the program is loaded.
+    pub memory: Option<u64>,
+    /// Whether absurd amounts of work are refused.
+    pub work: WorkLimit,
+}
+
+impl Limits {
+    /// These limits, with the memory that `None` stands for (still `None` where the system does not tell).
+    pub(crate) fn settled(self) -> Self {
+        Self { memory: self.memory.or_else(|| free_memory().map(|free| free / 4 * 3)), ..self }
+    }
+}
+
+/// What to do about a graph that asks for much more work than its weights and inputs justify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum WorkLimit {
+    /// Refuse it, and end loops that the data do not end.
+    #[default]
+    Fitting,
+    /// Run it: the caller watches the clock.
+    Any,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use exegesis_graph::{DType, Graph, Shape, Tensor, ValueId};
 
 use crate::plan::Schedule;
+use crate::sizes::Sizes;
 use crate::{Error, ErrorKind, Memory, Result, input};
 
 /// An input or output of a program, as the graph declares it.
@@ -34,6 +35,9 @@ pub(crate) trait Session: Send + Sync {
         outputs: &[usize],
         threads: usize,
     ) -> Result<Vec<Vec<Tensor>>>;
+    /// The node of the user's model at which running `inputs` fails. All values are kept on the way, and the program is run
+    /// several times.
+    fn locate(&self, inputs: &[(usize, &Tensor)]) -> Option<String>;
 }
 
 /// A graph loaded into a runtime, ready to run from any number of threads.
@@ -43,6 +47,7 @@ pub struct Program {
     outputs: Vec<Port>,
     defaults: Vec<Option<Arc<Tensor>>>,
     notes: Vec<String>,
+    sizes: Sizes,
     session: Box<dyn Session>,
     schedule: Option<Schedule>,
 }
@@ -54,9 +59,19 @@ impl Program {
         outputs: Vec<Port>,
         defaults: Vec<Option<Arc<Tensor>>>,
         notes: Vec<String>,
+        sizes: Sizes,
         session: Box<dyn Session>,
     ) -> Self {
-        Self { runtime: runtime.to_string(), inputs, outputs, defaults, notes, session, schedule: None }
+        Self {
+            runtime: runtime.to_string(),
+            inputs,
+            outputs,
+            defaults,
+            notes,
+            sizes,
+            session,
+            schedule: None,
+        }
     }
 
     /// The program, knowing the order in which its session runs it.
@@ -108,10 +123,11 @@ impl Program {
     ///
     /// # Errors
     /// A missing, unknown or repeated input; one of the wrong type, rank or size, empty, non-finite or beyond the
-    /// runtime's range; axes with the same symbol but different sizes; an unknown output; a failure of the runtime.
+    /// runtime's range; axes with the same symbol but different sizes; an unknown output; sizes that take more memory or
+    /// time than there is; a failure of the runtime.
     pub fn run(&self, inputs: &[(&str, &Tensor)], outputs: &[&str]) -> Result<Vec<Tensor>> {
         let bound = input::bind(&self.inputs, &self.defaults, inputs)?;
-        self.session.run(&bound, &self.positions(outputs)?)
+        self.run_bound(&bound, &self.positions(outputs)?)
     }
 
     /// [`Program::run`] for several inputs at once. Where a thread can have runs of its own, operators are not cut up
@@ -130,7 +146,11 @@ impl Program {
             .iter()
             .map(|inputs| input::bind(&self.inputs, &self.defaults, inputs))
             .collect::<Result<Vec<_>>>()?;
-        self.session.run_side_by_side(&bound, &self.positions(outputs)?, threads.get())
+        for inputs in &bound {
+            self.sizes.check_inputs(&self.inputs, inputs)?;
+        }
+        let results = self.session.run_side_by_side(&bound, &self.positions(outputs)?, threads.get());
+        results.map_err(|error| bound.iter().fold(error, |error, inputs| self.located(error, inputs)))
     }
 
     fn positions(&self, outputs: &[&str]) -> Result<Vec<usize>> {
@@ -148,6 +168,23 @@ impl Program {
             .collect()
     }
 
+    fn run_bound(&self, inputs: &[(usize, &Tensor)], outputs: &[usize]) -> Result<Vec<Tensor>> {
+        self.sizes.check_inputs(&self.inputs, inputs)?;
+        self.session.run(inputs, outputs).map_err(|error| self.located(error, inputs))
+    }
+
+    /// The error with the node of the user's model at which running `inputs` fails, where that can be found.
+    fn located(&self, error: Error, inputs: &[(usize, &Tensor)]) -> Error {
+        let nameless = error.kind() == ErrorKind::Execution && error.node().is_none();
+        let located = (nameless && self.sizes.all_fit(&self.inputs, inputs))
+            .then(|| self.session.locate(inputs))
+            .flatten();
+        match located {
+            Some(node) => error.at(node),
+            None => error,
+        }
+    }
+
     /// [`Program::run`] for all outputs.
     ///
     /// # Errors
@@ -155,7 +192,7 @@ impl Program {
     pub fn run_all(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<Tensor>> {
         let bound = input::bind(&self.inputs, &self.defaults, inputs)?;
         let wanted: Vec<usize> = (0..self.outputs.len()).collect();
-        self.session.run(&bound, &wanted)
+        self.run_bound(&bound, &wanted)
     }
 }
 

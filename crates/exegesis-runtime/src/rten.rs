@@ -11,7 +11,7 @@ mod shared;
 
 use exegesis_graph::Graph;
 
-use crate::{LoadOptions, Program, Result, Runtime};
+use crate::{Limits, LoadOptions, Program, Result, Runtime};
 
 /// The runtime called `rten`.
 ///
@@ -25,7 +25,7 @@ impl Runtime for RtenRuntime {
         "rten"
     }
 
-    fn load(&self, graph: Graph, options: &LoadOptions) -> Result<Program> {
-        load::load(self.name(), graph, options)
+    fn load_within(&self, graph: Graph, options: &LoadOptions, limits: Limits) -> Result<Program> {
+        load::load(self.name(), graph, options, limits)
     }
 }

@@ -2,7 +2,7 @@
 
 use exegesis_graph::Graph;
 
-use crate::{Error, ErrorKind, LoadOptions, Program, Result, RtenRuntime};
+use crate::{Error, ErrorKind, Limits, LoadOptions, Program, Result, RtenRuntime};
 
 /// Loads graphs into programs.
 pub trait Runtime: Send + Sync {
@@ -14,7 +14,16 @@ pub trait Runtime: Send + Sync {
     ///
     /// # Errors
     /// A node or type that the runtime can't run (all of them are named), or a graph that is not well-formed.
-    fn load(&self, graph: Graph, options: &LoadOptions) -> Result<Program>;
+    fn load(&self, graph: Graph, options: &LoadOptions) -> Result<Program> {
+        self.load_within(graph, options, Limits::default())
+    }
+
+    /// As [`Runtime::load`], with limits of memory and work: values larger than the memory, and work beyond measure, are
+    /// refused when the program is loaded or run, before anything is allocated.
+    ///
+    /// # Errors
+    /// As there, and [`ErrorKind::TooLarge`], naming the node.
+    fn load_within(&self, graph: Graph, options: &LoadOptions, limits: Limits) -> Result<Program>;
 }
 
 /// The runtime called `name`: `auto`, `rten` or `onnxruntime`.

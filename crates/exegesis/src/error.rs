@@ -104,6 +104,10 @@ impl From<exegesis_runtime::Error> for Error {
         use exegesis_runtime::ErrorKind as Runtime;
         let (kind, advice) = match error.kind() {
             Runtime::Output | Runtime::NotBuilt => (ErrorKind::Usage, "Choose one that exists."),
+            Runtime::TooLarge => (
+                ErrorKind::Resources,
+                "Give fewer rows or a smaller input, or more with --memory or --time-limit.",
+            ),
             Runtime::Input => (ErrorKind::Input, "Give the inputs as the model declares them."),
             Runtime::Malformed => {
                 (ErrorKind::Input, "Export the model again, or check it with `onnx.checker`.")

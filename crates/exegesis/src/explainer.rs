@@ -11,11 +11,12 @@ use std::time::Instant;
 
 use exegesis_attribute::{Method, NodeSelection, OnMissingRule, Request, Score, Target, Task};
 use exegesis_graph::Tensor;
-use exegesis_runtime::{LoadOptions, RtenRuntime, Runtime, by_name};
+use exegesis_runtime::{Limits, LoadOptions, RtenRuntime, Runtime, WorkLimit, by_name};
 
 use crate::explanation::{Explanation, LedgerTable, MethodResult, Provenance, RowTotals};
 use crate::prediction;
 use crate::{Error, Inputs, Labels, Model, Preprocess, Remarks, Result};
+pub use batches::bytes_text;
 pub(crate) use compiled::Compiled;
 pub use compiled::Plan;
 use signature::Signature;
@@ -27,6 +28,7 @@ pub(crate) struct Settings {
     pub threads: Option<NonZeroUsize>,
     pub batch: Option<NonZeroUsize>,
     pub memory: Option<u64>,
+    pub work: WorkLimit,
     pub seed: u64,
     pub labels: Labels,
     pub preprocess: Option<Preprocess>,
@@ -47,6 +49,7 @@ impl ExplainerBuilder {
             threads: None,
             batch: None,
             memory: None,
+            work: WorkLimit::default(),
             seed: 0,
             labels: model.labels(),
             preprocess: None,
@@ -152,6 +155,13 @@ impl ExplainerBuilder {
         self
     }
 
+    /// Whether a model that asks for much more work than its weights and inputs justify is refused (the default).
+    #[must_use]
+    pub fn work(mut self, limit: WorkLimit) -> Self {
+        self.settings.work = limit;
+        self
+    }
+
     /// Random seed; recorded in the result.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -254,10 +264,29 @@ impl Explainer {
         }
         let started = Instant::now();
         let options = LoadOptions { threads: self.settings.threads, ..LoadOptions::default() };
-        let made =
-            Arc::new(Compiled::new(&self.model, &self.request, inputs, self.runtime.as_ref(), &options)?);
+        let limits = Limits { memory: self.settings.memory, work: self.settings.work };
+        let made = Arc::new(Compiled::new(
+            &self.model,
+            &self.request,
+            inputs,
+            self.runtime.as_ref(),
+            (&options, limits),
+        )?);
         known.push(Arc::clone(&made));
         Ok((made, started.elapsed().as_secs_f64()))
+    }
+
+    /// A prediction that is not a number can't be explained. Infinities may be meant, as scores of excluded classes.
+    fn check_prediction(&self, output: &str, prediction: &Tensor) -> Result<()> {
+        let bad = prediction.to_f64().unwrap_or_default().iter().filter(|v| v.is_nan()).count();
+        if bad == 0 {
+            return Ok(());
+        }
+        let cause = self.model.weights_warning().unwrap_or_else(|| {
+            "Numbers in the model overflow on this input; check that it is preprocessed as the model expects."
+                .to_string()
+        });
+        Err(Error::input(format!("{bad} value(s) of the output \"{output}\" are NaN. {cause}")))
     }
 
     fn explanation(
@@ -281,6 +310,9 @@ impl Explainer {
             .iter()
             .filter_map(|a| get(&a.output).map(|t| (a.input.clone(), t.clone())))
             .collect();
+        if let Some((_, prediction)) = outputs.iter().find(|(name, _)| *name == explained.output) {
+            self.check_prediction(&explained.output, prediction)?;
+        }
         for (input, tensor) in &values {
             check_finite(input, tensor, self.request.method.name())?;
         }
@@ -305,6 +337,9 @@ impl Explainer {
             .collect();
         let method = &self.request.method;
         let mut remarks = Remarks { warnings: explained.notes.clone(), notes: Vec::new() };
+        if let Some(warning) = self.model.weights_warning() {
+            remarks.warn(warning);
+        }
         // Outputs of our own are no concern of the user.
         let concerns = |note: &&String| !note.contains("\"exegesis/");
         compiled.notes().iter().filter(concerns).for_each(|note| remarks.note(note));

@@ -12,7 +12,8 @@ static PENDING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// A file whose bytes are on disk under a temporary name. Dropped without [`Staged::commit`], it is removed.
 #[derive(Debug)]
 pub struct Staged {
-    file: tempfile::NamedTempFile,
+    /// `None` once committed.
+    file: Option<tempfile::NamedTempFile>,
     target: PathBuf,
 }
 
@@ -28,22 +29,42 @@ impl Staged {
         // Temporary files are private by default; results get what the user's umask leaves.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder(target)).map_err(failed)?;
-        pending().push(file.path().to_path_buf());
-        file.write_all(bytes).and_then(|()| file.flush()).map_err(failed)?;
-        Ok(Self { file, target: target.to_path_buf() })
+        let file = {
+            // Made and noted in one step, so that an interruption finds it.
+            let mut pending = pending();
+            let file = builder.tempfile_in(folder(target)).map_err(failed)?;
+            pending.push(file.path().to_path_buf());
+            file
+        };
+        let mut staged = Self { file: Some(file), target: target.to_path_buf() };
+        if let Some(file) = &mut staged.file {
+            file.write_all(bytes).and_then(|()| file.flush()).map_err(failed)?;
+        }
+        Ok(staged)
     }
 
     /// Gives the file its name, replacing a file of that name.
     ///
     /// # Errors
     /// A target that can't be replaced, such as a folder.
-    pub fn commit(self) -> Result<PathBuf> {
-        let (path, target) = (self.file.path().to_path_buf(), self.target.clone());
-        let Self { file, .. } = self;
+    pub fn commit(mut self) -> Result<PathBuf> {
+        let target = self.target.clone();
+        let Some(file) = self.file.take() else { return Ok(target) };
+        let mut pending = pending();
+        let path = file.path().to_path_buf();
         let result = file.persist(&target);
-        pending().retain(|p| *p != path);
+        pending.retain(|p| *p != path);
         result.map(|_| target.clone()).map_err(|e| write_error(&target, &e.error))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            let path = file.path().to_path_buf();
+            drop(file);
+            pending().retain(|p| *p != path);
+        }
     }
 }
 
@@ -55,11 +76,25 @@ pub fn write(target: &Path, bytes: &[u8]) -> Result<PathBuf> {
     Staged::write(target, bytes)?.commit()
 }
 
-/// Removes the temporary files of this process; for a handler of Ctrl-C, which runs no destructors.
+/// Removes the temporary files of this process, and lets no thread make or commit one any more: for a process that ends
+/// now without running destructors, as after Ctrl-C.
 pub fn discard_pending() {
-    for path in pending().drain(..) {
+    discard(pending());
+}
+
+/// As [`discard_pending`], but does not wait: for a thread that may be writing a file itself.
+pub fn try_discard_pending() {
+    if let Ok(pending) = PENDING.try_lock() {
+        discard(pending);
+    }
+}
+
+fn discard(mut pending: std::sync::MutexGuard<'static, Vec<PathBuf>>) {
+    for path in pending.drain(..) {
         let _ = std::fs::remove_file(path);
     }
+    // Never unlocked: the process is about to end.
+    std::mem::forget(pending);
 }
 
 /// Fails early if `target` could not be written at the end of long work: the folder is missing, or it is a folder.
@@ -75,6 +110,11 @@ pub fn check_target(target: &Path) -> Result<()> {
     }
     if target.is_dir() {
         let message = format!("\"{}\" is a folder. Give the name of a file in it.", target.display());
+        return Err(Error::usage(message));
+    }
+    // A device or pipe would be replaced by a file.
+    if target.exists() && !target.is_file() {
+        let message = format!("\"{}\" is not a file. Give the name of one.", target.display());
         return Err(Error::usage(message));
     }
     Ok(())

@@ -34,9 +34,10 @@ mod preprocess;
 mod remarks;
 mod save;
 mod target;
+mod weights;
 
 pub use error::{Error, ErrorKind, Result};
-pub use explainer::{Explainer, ExplainerBuilder, Plan};
+pub use explainer::{Explainer, ExplainerBuilder, Plan, bytes_text};
 pub use explanation::{
     Explanation, InputSummary, LedgerTable, MethodResult, ModelSummary, Provenance, RowTotals, Timings,
 };
@@ -49,6 +50,7 @@ pub use preprocess::{Channels, Interpolation, Layout, Placed, Preprocess, Resize
 pub use remarks::Remarks;
 pub use save::{Format, numbered};
 pub use target::parse_target;
+pub use weights::NonFinite;
 
 pub use exegesis_attribute::Error as AttributeError;
 pub use exegesis_attribute::{
@@ -57,4 +59,4 @@ pub use exegesis_attribute::{
 };
 pub use exegesis_graph::{DType, Data, Dim, Tensor};
 pub use exegesis_report as report;
-pub use exegesis_runtime::Port;
+pub use exegesis_runtime::{Port, WorkLimit, free_memory};

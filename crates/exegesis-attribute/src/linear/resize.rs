@@ -7,6 +7,9 @@ use super::Coefficients;
 use crate::Result;
 use crate::rule::Context;
 
+/// Weights that the matrix of one axis may have: 4096 cells from 8192.
+const MAX_WEIGHTS: usize = 1 << 25;
+
 /// Applies the interpolation of `node` (whose input is `x`) to `v`, or its adjoint to a `v` of the output's shape.
 ///
 /// # Errors
@@ -101,6 +104,11 @@ fn plans(
         };
         if size == 0 {
             return Err(Error::malformed("an empty axis can't be resized").into());
+        }
+        if size.checked_mul(resized).is_none_or(|weights| weights > MAX_WEIGHTS) {
+            let message =
+                format!("an axis of {size} cells can't be explained when it is resized to {resized}");
+            return Err(Error::too_large(message).at(node.source_name()).into());
         }
         let scale = given.unwrap_or(resized as f64 / size as f64);
         plans[axis] = Some(Plan { size, resized, scale, region: regions.as_ref().map(|r| r[i]) });

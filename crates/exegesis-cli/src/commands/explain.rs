@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{builder, demo, labels, method, open};
 use crate::args::{Explain, How};
 use crate::console::Console;
+use crate::net::work_limit;
 
 /// Where the report goes if nothing else is said.
 pub const DEFAULT_SAVE: &str = "explanation.html";
@@ -99,8 +100,11 @@ pub fn explainers(
         .into_iter()
         .map(|method| {
             let How { runtime, threads, seed, batch, memory, .. } = &args.how;
-            let mut builder =
-                builder(model, method, &args.what, labels)?.nodes(nodes.clone()).runtime(runtime).seed(*seed);
+            let mut builder = builder(model, method, &args.what, labels)?
+                .nodes(nodes.clone())
+                .runtime(runtime)
+                .seed(*seed)
+                .work(work_limit());
             if let Some(threads) = threads {
                 builder = builder.threads(*threads);
             }

@@ -72,6 +72,9 @@ fn as_text(model: &Model, coverage: &[Coverage], request: &Request) -> String {
         let cells: Vec<String> = line.iter().map(|(name, count)| format!("{name} {count}")).collect();
         let _ = writeln!(text, "  {}", cells.join("   "));
     }
+    if let Some(warning) = model.weights_warning() {
+        let _ = writeln!(text, "\nwarning: {warning}");
+    }
     let target = request.output.clone().or_else(|| model.outputs().first().map(|p| p.name.clone()));
     let _ = writeln!(text, "\nmethods (for output \"{}\")", target.unwrap_or_default());
     for c in coverage {
@@ -129,6 +132,11 @@ fn as_json(model: &Model, coverage: &[Coverage]) -> Value {
             })
         })
         .collect();
+    let non_finite: Vec<Value> = model
+        .non_finite_weights()
+        .iter()
+        .map(|w| json!({ "name": w.name, "nan": w.nan, "infinite": w.infinite, "elements": w.elements }))
+        .collect();
     json!({
         "schema": 1,
         "model": {
@@ -138,6 +146,7 @@ fn as_json(model: &Model, coverage: &[Coverage]) -> Value {
         "inputs": model.inputs().iter().map(port).collect::<Vec<Value>>(),
         "outputs": model.outputs().iter().map(port).collect::<Vec<Value>>(),
         "operators": model.operators(),
+        "non_finite_weights": non_finite,
         "methods": methods,
     })
 }

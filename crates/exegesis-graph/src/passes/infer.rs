@@ -23,8 +23,9 @@ mod windows;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
-use crate::{DType, Data, Error, Graph, NodeId, Result, Tensor, ValueId};
+use crate::{DType, Data, Dim, Error, Graph, NodeId, Result, Tensor, ValueId};
 use context::{Context, show};
+pub use control_flow::keeps_going;
 use expression::Expr;
 use fact::Fact;
 use symbols::Symbols;
@@ -103,8 +104,21 @@ impl ShapeInference {
     }
 
     /// Sizes of dimensions after some symbols are given numbers; `None` if a symbol of `dim` has none.
-    pub(crate) fn evaluate(&mut self, dim: &crate::Dim, numbers: &FxHashMap<Arc<str>, i64>) -> Option<i64> {
+    pub fn evaluate(&mut self, dim: &crate::Dim, numbers: &FxHashMap<Arc<str>, i64>) -> Option<i64> {
         self.symbols.expression(dim).substitute(numbers)?.fixed()
+    }
+
+    /// The element of an integer value of one element, as a number or an expression of the sizes of inputs. Known after
+    /// the value's producer was inferred.
+    pub fn single(&mut self, graph: &Graph, value: ValueId) -> Option<Dim> {
+        let element = match self.fact(graph, value).values.as_deref() {
+            Some([Some(element)]) => element.clone(),
+            _ => return None,
+        };
+        match element.fixed() {
+            Some(n) => usize::try_from(n.max(0)).ok().map(Dim::Fixed),
+            None => Some(self.symbols.dimension(&element)),
+        }
     }
 
     fn run_all(&mut self, graph: &mut Graph) -> Result<()> {

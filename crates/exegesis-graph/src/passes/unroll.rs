@@ -66,7 +66,8 @@ pub fn unroll(graph: &mut Graph, only: &dyn Fn(&Node) -> bool) -> Result<usize> 
 
 /// Refuses a plan of `steps` times `nodes` new nodes that is beyond [`MAX_UNROLLED_NODES`].
 fn check_size(steps: usize, nodes: usize) -> Result<()> {
-    match steps.checked_mul(nodes) {
+    // Steps that add no node take time all the same.
+    match steps.checked_mul(nodes.max(1)) {
         Some(total) if total <= MAX_UNROLLED_NODES => Ok(()),
         _ => Err(Error::too_large(format!(
             "unrolling {steps} steps of {nodes} nodes is more than the {MAX_UNROLLED_NODES} nodes that are accepted"

@@ -13,13 +13,19 @@ use super::guard::guarded;
 use super::session::{RtenSession, SessionStep};
 use super::shared::SharedWeights;
 use crate::plan::{Schedule, Step};
-use crate::{Error, LoadOptions, Prepack, Program, Result, lower, program, table};
+use crate::sizes::Sizes;
+use crate::{Error, Limits, LoadOptions, Prepack, Program, Result, lower, program, table};
 
 /// Constants of fewer bytes stay inside the model message: rten copies those, which is cheaper than a reference.
 const EXTERNAL_FROM_BYTES: usize = 1024;
 
 /// Checks, lowers and loads `graph`.
-pub(super) fn load(runtime: &str, mut graph: Graph, options: &LoadOptions) -> Result<Program> {
+pub(super) fn load(
+    runtime: &str,
+    mut graph: Graph,
+    options: &LoadOptions,
+    limits: Limits,
+) -> Result<Program> {
     ShapeInference::new().run(&mut graph)?;
     // A node that is not interpreted is the better answer to a result without a type.
     let ports = |values: &[ValueId]| {
@@ -27,9 +33,13 @@ pub(super) fn load(runtime: &str, mut graph: Graph, options: &LoadOptions) -> Re
     };
     let (inputs, outputs) = (ports(&graph.inputs)?, ports(&graph.outputs)?);
     let name = graph.name.clone();
-    let mut lowered = lower::lower(graph)?;
+    let limits = limits.settled();
+    let mut lowered = lower::lower(graph, limits)?;
+    let sizes = Sizes::of(&lowered.graph, limits);
+    sizes.check_fixed(&inputs)?;
     let kept = keep_captures(&mut lowered.graph);
     let schedule = Schedule::best(&lowered.graph, &lowered.wide)?;
+    let trace = trace(&lowered.graph)?;
     let pool = options.threads.map(|n| Arc::new(ThreadPool::with_num_threads(n.get())));
     let session = |schedule: &Schedule| -> Result<RtenSession> {
         let (model, weights, handed_on) = load_model(&name, lowered.graph.clone(), schedule, options)?;
@@ -46,7 +56,8 @@ pub(super) fn load(runtime: &str, mut graph: Graph, options: &LoadOptions) -> Re
         }
         Err(error) => return Err(error),
     };
-    let program = Program::new(runtime, inputs, outputs, lowered.defaults, lowered.notes, Box::new(session));
+    let session = Box::new(session.guarded(lowered.guards).traced(trace));
+    let program = Program::new(runtime, inputs, outputs, lowered.defaults, lowered.notes, sizes, session);
     Ok(program.with_schedule(schedule))
 }
 
@@ -107,6 +118,17 @@ fn steps(schedule: &Schedule, nodes: &FxHashMap<ValueId, Vec<NodeId>>) -> Vec<Se
         SessionStep { reads: find(&step.reads), last_reads: find(&step.last_reads), results: find(&results) }
     };
     schedule.steps.iter().map(step).collect()
+}
+
+/// Values in the order in which they can be computed, each with the user's node.
+fn trace(graph: &Graph) -> Result<Vec<(String, String)>> {
+    let mut trace = vec![];
+    for id in graph.topological_order()? {
+        let node = graph.node(id);
+        let values = node.outputs.iter().flatten();
+        trace.extend(values.map(|v| (graph.value(*v).name.clone(), node.source_name().to_string())));
+    }
+    Ok(trace)
 }
 
 /// Makes what loops capture outputs of the model, and returns the names. rten hands a captured value to the loop at its last

@@ -10,8 +10,9 @@ use rustc_hash::FxHashMap;
 use super::guard::guarded;
 use super::shared::SharedWeights;
 use crate::convert::Narrowed;
+use crate::lower::Guard;
 use crate::program::Session;
-use crate::{Error, Port, Result, convert};
+use crate::{Error, ErrorKind, Port, Result, convert};
 
 /// A loaded model and how its ports are called inside.
 pub(super) struct RtenSession {
@@ -26,6 +27,10 @@ pub(super) struct RtenSession {
     kept: Vec<NodeId>,
     /// Parts of a run of all outputs, if it has parts; see [`crate::plan`].
     steps: Vec<SessionStep>,
+    /// Nodes that fail where the data ask for too much.
+    guards: Vec<Guard>,
+    /// Values in the order in which they can be computed, each with the node of the user's model that it belongs to.
+    trace: Vec<(String, String)>,
 }
 
 /// A part of a run.
@@ -74,7 +79,18 @@ impl RtenSession {
                 None => Err(Error::execution(format!("rten lost the output \"{}\"", port.name))),
             })
             .collect::<Result<Vec<Binding>>>()?;
-        Ok(Self { name, model, _weights: weights, pool, inputs, outputs, kept: vec![], steps: vec![] })
+        Ok(Self {
+            name,
+            model,
+            _weights: weights,
+            pool,
+            inputs,
+            outputs,
+            kept: vec![],
+            steps: vec![],
+            guards: vec![],
+            trace: vec![],
+        })
     }
 
     /// The session, asking for the values with these names in every run.
@@ -100,16 +116,14 @@ impl RtenSession {
         pool: Option<&Arc<ThreadPool>>,
     ) -> Result<Vec<Value>> {
         let options = RunOptions::default().with_thread_pool(pool.cloned());
-        self.model
-            .run(inputs, nodes, Some(options))
-            .map_err(|error| Error::execution(format!("rten can't run \"{}\": {error}", self.name)))
+        self.model.run(inputs, nodes, Some(options)).map_err(|error| self.failed(&error))
     }
 
     /// Values of `nodes`, made step by step. What a step reads for the last time is given to it, so that rten can reuse or
     /// free it; every step gets all inputs, so that it can run whatever rten made of the graph.
     fn run_steps(
         &self,
-        inputs: &[(NodeId, &Narrowed)],
+        inputs: &[(NodeId, Narrowed<'_>)],
         nodes: &[NodeId],
         pool: Option<&Arc<ThreadPool>>,
     ) -> Result<Vec<Value>> {
@@ -144,6 +158,59 @@ impl RtenSession {
         nodes.iter().map(|node| values.remove(node).ok_or_else(lost)).collect()
     }
 
+    /// The session, knowing what these nodes mean when they fail.
+    pub(super) fn guarded(mut self, guards: Vec<Guard>) -> Self {
+        self.guards = guards;
+        self
+    }
+
+    /// The session, knowing which values belong to which node.
+    pub(super) fn traced(mut self, trace: Vec<(String, String)>) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// Inputs in rten's types.
+    fn narrowed<'t>(&self, inputs: &[(usize, &'t Tensor)]) -> Result<Vec<(NodeId, Narrowed<'t>)>> {
+        let mut narrowed = Vec::with_capacity(inputs.len());
+        for (index, tensor) in inputs {
+            let binding = self.input(*index)?;
+            if let Some(node) = binding.node {
+                narrowed.push((node, convert::narrow_input(&binding.name, binding.dtype, tensor)?));
+            }
+        }
+        Ok(narrowed)
+    }
+
+    /// Values of `nodes`: in steps where all outputs are among them and the program has steps.
+    fn values(
+        &self,
+        inputs: &[(NodeId, Narrowed<'_>)],
+        nodes: &[NodeId],
+        pool: Option<&Arc<ThreadPool>>,
+    ) -> Result<Vec<Value>> {
+        guarded(&format!("ran \"{}\"", self.name), || {
+            let all = self.outputs.iter().filter_map(|output| output.node).all(|node| nodes.contains(&node));
+            if all && !self.steps.is_empty() {
+                return self.run_steps(inputs, nodes, pool);
+            }
+            let mut views: Vec<(NodeId, ValueOrView)> = Vec::with_capacity(inputs.len());
+            for (node, input) in inputs {
+                views.push((*node, input.view()?.into()));
+            }
+            self.run_once(views, nodes, pool)
+        })
+    }
+
+    /// What rten says, in the user's terms.
+    fn failed(&self, error: &dyn std::fmt::Display) -> Error {
+        let text = error.to_string();
+        match self.guards.iter().find(|g| text.contains(&g.guard)) {
+            Some(guard) => Error::new(ErrorKind::TooLarge, &guard.message).at(&guard.name),
+            None => Error::execution(format!("rten can't run \"{}\": {text}", self.name)),
+        }
+    }
+
     fn input(&self, index: usize) -> Result<&Binding> {
         self.inputs.get(index).ok_or_else(|| Error::execution(format!("there is no input {index}")))
     }
@@ -158,13 +225,7 @@ impl RtenSession {
         outputs: &[usize],
         pool: Option<&Arc<ThreadPool>>,
     ) -> Result<Vec<Tensor>> {
-        let mut narrowed = Vec::with_capacity(inputs.len());
-        for (index, tensor) in inputs {
-            let binding = self.input(*index)?;
-            if let Some(node) = binding.node {
-                narrowed.push((node, convert::narrow_input(&binding.name, binding.dtype, tensor)?));
-            }
-        }
+        let narrowed = self.narrowed(inputs)?;
         // The same value may be asked for twice, and two outputs may be one value; rten computes each once.
         let mut nodes: Vec<NodeId> = Vec::with_capacity(outputs.len());
         for index in outputs {
@@ -175,19 +236,7 @@ impl RtenSession {
             }
         }
         nodes.extend(self.kept.iter().filter(|kept| !nodes.contains(kept)).copied().collect::<Vec<_>>());
-        let values = guarded(&format!("ran \"{}\"", self.name), || {
-            let all = self.outputs.iter().filter_map(|output| output.node).all(|node| nodes.contains(&node));
-            if all && !self.steps.is_empty() {
-                let inputs: Vec<(NodeId, &Narrowed)> =
-                    narrowed.iter().map(|(node, input)| (*node, input)).collect();
-                return self.run_steps(&inputs, &nodes, pool);
-            }
-            let mut views: Vec<(NodeId, ValueOrView)> = Vec::with_capacity(narrowed.len());
-            for (node, input) in &narrowed {
-                views.push((*node, input.view()?.into()));
-            }
-            self.run_once(views, &nodes, pool)
-        })?;
+        let values = self.values(&narrowed, &nodes, pool)?;
         let mut values: Vec<(NodeId, Option<Value>, usize)> =
             nodes.iter().zip(values).map(|(node, value)| (*node, Some(value), 0)).collect();
         for index in outputs {
@@ -260,5 +309,30 @@ impl Session for RtenSession {
             results.push(self.run(inputs, outputs)?);
         }
         Ok(results)
+    }
+
+    /// The first prefix of the trace that fails, found by bisection, ends with the node.
+    fn locate(&self, inputs: &[(usize, &Tensor)]) -> Option<String> {
+        let narrowed = self.narrowed(inputs).ok()?;
+        let mut nodes: Vec<NodeId> = vec![];
+        let mut names: Vec<&str> = vec![];
+        for (value, name) in &self.trace {
+            if let Some(node) = self.model.find_node(value).filter(|node| !nodes.contains(node)) {
+                nodes.push(node);
+                names.push(name);
+            }
+        }
+        let fails = |count: usize| {
+            nodes.get(..count).is_some_and(|part| self.values(&narrowed, part, self.pool.as_ref()).is_err())
+        };
+        let (mut good, mut bad) = (0, nodes.len());
+        if bad == 0 || !fails(bad) {
+            return None;
+        }
+        while bad - good > 1 {
+            let middle = good.midpoint(bad);
+            if fails(middle) { bad = middle } else { good = middle }
+        }
+        names.get(bad - 1).map(|name| (*name).to_string())
     }
 }

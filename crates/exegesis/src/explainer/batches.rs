@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use exegesis_graph::Tensor;
-use exegesis_runtime::{Port, default_threads};
+use exegesis_runtime::{Port, default_threads, free_memory};
 
 use super::Settings;
 use super::compiled::Compiled;
@@ -204,15 +204,8 @@ pub(crate) fn budget(settings: &Settings) -> Option<u64> {
     settings.memory.or_else(|| free_memory().map(|free| free / 4 * 3))
 }
 
-/// Free bytes as Linux reports them.
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
-}
-
 /// A size for people.
-pub(crate) fn bytes_text(bytes: u64) -> String {
+pub fn bytes_text(bytes: u64) -> String {
     let units = ["bytes", "kB", "MB", "GB", "TB"];
     let mut value = bytes as f64;
     let mut unit = 0;

@@ -2,7 +2,7 @@
 
 use exegesis_attribute::{Explained, Request, explain};
 use exegesis_graph::passes;
-use exegesis_runtime::{LoadOptions, Program, Runtime};
+use exegesis_runtime::{Limits, LoadOptions, Program, Runtime};
 
 use super::peak::{self, Peak};
 use super::signature::Signature;
@@ -68,7 +68,7 @@ impl Compiled {
         request: &Request,
         inputs: &Inputs,
         runtime: &dyn Runtime,
-        options: &LoadOptions,
+        options: (&LoadOptions, Limits),
     ) -> Result<Self> {
         let signature = Signature::of(model.inputs(), inputs, &request.explain)?;
         match Self::with_signature(model, request, signature, inputs, runtime, options) {
@@ -76,7 +76,7 @@ impl Compiled {
             Err(error) if error.kind() == ErrorKind::NoRule => {
                 let mut graph = model.imported().clone();
                 passes::expand::expand(&mut graph, &|_| true)?;
-                runtime.load(graph, options)?;
+                runtime.load_within(graph, options.0, options.1)?;
                 Err(error)
             }
             other => other,
@@ -89,7 +89,7 @@ impl Compiled {
         signature: Signature,
         inputs: &Inputs,
         runtime: &dyn Runtime,
-        options: &LoadOptions,
+        options: (&LoadOptions, Limits),
     ) -> Result<Self> {
         let (signature, explained) = match put_together(model, request, &signature) {
             // Some models mix their rows or compute with their number; then the number has to be known.
@@ -101,7 +101,7 @@ impl Compiled {
             other => (signature, other?),
         };
         let idle_weights = peak::idle_weights(model, &explained.graph);
-        let program = runtime.load(explained.graph.clone(), options)?;
+        let program = runtime.load_within(explained.graph.clone(), options.0, options.1)?;
         Ok(Self { signature, explained, program, idle_weights })
     }
 

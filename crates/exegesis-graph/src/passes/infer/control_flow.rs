@@ -178,8 +178,8 @@ fn repeat(inference: &mut ShapeInference, body: &mut Subgraph, inputs: &[Option<
     Ok(outputs)
 }
 
-/// True if the body never asks to stop: its condition is constant true or the one it was given.
-fn keeps_going(body: &Subgraph) -> bool {
+/// True if the body of a loop never asks to stop: its condition is constant true or the one it was given.
+pub fn keeps_going(body: &Subgraph) -> bool {
     let graph = &body.graph;
     let Some(mut condition) = graph.outputs.first().copied() else { return false };
     while let Some(node) = graph.producer_node(condition) {
