@@ -39,6 +39,8 @@ pub struct Memory {
     pub activations: u64,
     /// Scratch of operators at the highest point, and freed buffers that the runtime still holds.
     pub temporaries: u64,
+    /// False where bodies of control flow run, whose values are not counted.
+    pub is_complete: bool,
 }
 
 impl Memory {
@@ -87,8 +89,7 @@ impl Schedule {
     /// A graph that is not well-formed.
     pub fn best(graph: &Graph, wide: &Graph) -> Result<Self> {
         let mut schedule = Self::whole(graph, wide)?;
-        let has_bodies = graph.nodes().any(|(_, node)| !node.op.subgraphs().is_empty());
-        if has_bodies {
+        if has_bodies(graph) {
             return Ok(schedule);
         }
         let Ok(sized) = schedule.sized(&|_| None) else { return Ok(schedule) };
@@ -137,6 +138,7 @@ impl Schedule {
             weights: flow.weight_bytes(&sized),
             activations: peak.activations,
             temporaries: peak.temporaries,
+            is_complete: !has_bodies(&self.graph),
         })
     }
 
@@ -169,6 +171,11 @@ fn with_sizes(graph: &Graph, shape: &dyn Fn(&str) -> Option<Vec<usize>>) -> Resu
     }
     ShapeInference::new().run(&mut sized)?;
     Ok(sized)
+}
+
+/// True if a node runs a body.
+fn has_bodies(graph: &Graph) -> bool {
+    graph.nodes().any(|(_, node)| !node.op.subgraphs().is_empty())
 }
 
 /// Ids of the nodes that compute something, for tests and steps.

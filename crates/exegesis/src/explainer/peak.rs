@@ -9,7 +9,8 @@ use rustc_hash::FxHashSet;
 use super::EVALUATOR;
 use crate::{Inputs, Model};
 
-/// Bytes of the program itself: code, thread stacks, and the packing buffers of the matrix kernels. Measured: 15 to 20 MB.
+/// Bytes of the program itself: code, thread stacks, and the packing buffers of the matrix kernels. An allowance, not a
+/// measurement: `docs/memory.md` shows how far estimates are off.
 const PROGRAM: u64 = 16 << 20;
 
 /// Estimated memory of one batch.
@@ -31,7 +32,7 @@ impl Peak {
     /// The estimate of the runtime, and what is resident beside: `idle` bytes of constants that do not run, and inputs.
     /// Without an estimate of the runtime only those.
     pub fn new(memory: Option<Memory>, idle: u64, inputs: &Inputs, rows: usize, all: usize) -> Self {
-        let is_complete = memory.is_some();
+        let is_complete = memory.is_some_and(|memory| memory.is_complete);
         let memory = memory.unwrap_or_default();
         let given: u64 = inputs.entries().iter().map(|i| bytes(&i.tensor)).sum();
         // A batch is cut out of the inputs, so that its rows are there twice.
