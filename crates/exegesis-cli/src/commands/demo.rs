@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use exegesis::{Error, Method, Model, Remarks, Result, builtin};
 
-use super::explain::{explain, explainers, save, summary_json, summary_text};
+use super::explain::{dry_run, explain, explainers, save, summary_json, summary_text};
 use super::labels;
 use crate::args::Explain;
 use crate::console::Console;
@@ -19,10 +19,7 @@ pub fn run(args: &Explain, methods: Vec<Method>, saves: &[PathBuf], console: &Co
     };
     let explainers = explainers(&model, methods, args, &labels(&args.what, &model)?)?;
     if args.dry_run {
-        let plan = explainers.first().map(|e| e.plan(&inputs)).transpose()?;
-        let nodes = plan.map_or(0, |p| p.program_nodes);
-        console.result(&format!("would explain {} built-in samples ({nodes} nodes)", builtin::SAMPLES.len()));
-        return Ok(());
+        return dry_run(&explainers, std::slice::from_ref(&inputs), args, console);
     }
     let explanation = explain(&explainers, &inputs, &Remarks::default(), console)?;
     let saved = save(&explanation, saves)?;

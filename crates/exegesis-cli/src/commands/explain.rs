@@ -217,7 +217,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// Says what would be done, and writes nothing.
-fn dry_run(explainers: &[Explainer], runs: &[Inputs], args: &Explain, console: &Console) -> Result<()> {
+pub fn dry_run(explainers: &[Explainer], runs: &[Inputs], args: &Explain, console: &Console) -> Result<()> {
     let mut plans = Vec::new();
     for (index, inputs) in runs.iter().enumerate() {
         for explainer in explainers {
