@@ -13,6 +13,15 @@ use crate::rule::Context;
 /// transposed convolution wins (measured in `docs/speed.md`).
 const MIN_CHANNELS: usize = 8;
 
+/// Most phases that are worth a graph of their own each; also a bound on what a hostile stride can ask for.
+const MAX_PHASES: usize = 64;
+
+/// True if windows with these strides may be taken apart by phase.
+pub fn are_few(strides: &[usize]) -> bool {
+    let count = strides.iter().try_fold(1usize, |n, stride| n.checked_mul(*stride));
+    count.is_some_and(|n| n <= MAX_PHASES)
+}
+
 /// Mixed-radix counting: every index below `sizes`, the last axis fastest.
 pub fn cells(sizes: &[usize]) -> impl Iterator<Item = Vec<usize>> {
     let (count, sizes) = (sizes.iter().product::<usize>(), sizes.to_vec());
@@ -103,7 +112,10 @@ pub fn adjoint_of_strided(
     let per_group = w.shape()[1];
     let channels = per_group * group;
     let depthwise = group > 1 && per_group == 1 && w.shape()[0] == group;
-    if geo.dilations.iter().any(|d| *d != 1) || !(per_group >= MIN_CHANNELS || depthwise) {
+    if !are_few(&geo.strides)
+        || geo.dilations.iter().any(|d| *d != 1)
+        || !(per_group >= MIN_CHANNELS || depthwise)
+    {
         return Ok(None);
     }
     let sizes = |cx: &Context<'_, '_>, v| -> Result<Option<Vec<usize>>> {

@@ -6,10 +6,14 @@ use exegesis_graph::{Dim, ValueId};
 
 use crate::Result;
 use crate::linear::Geometry;
-use crate::linear::phases::{cells, weave};
+use crate::linear::phases::{are_few, cells, weave};
 use crate::rule::Context;
 
-/// Sends `g` to the tied maxima `y` of the windows of `x`, or `None` where a size is not known.
+/// Most taps that are treated one by one.
+const MAX_TAPS: usize = 256;
+
+/// Sends `g` to the tied maxima `y` of the windows of `x`, or `None` where a size is not known or windows or strides are
+/// large.
 ///
 /// Tap `t` of window `i` lies at `i s + t d` of the padded input, which is cell `i + floor(t d / s)` of phase
 /// `t d mod s`: all work is done on arrays of the size of the output, and the phases are woven once.
@@ -23,6 +27,10 @@ pub fn by_taps(
     g: ValueId,
 ) -> Result<Option<ValueId>> {
     let n = geo.kernel.len();
+    let taps = geo.kernel.iter().try_fold(1usize, |n, size| n.checked_mul(*size));
+    if !are_few(&geo.strides) || taps.is_none_or(|taps| taps > MAX_TAPS) {
+        return Ok(None);
+    }
     let fixed = |cx: &Context<'_, '_>, v| -> Result<Option<Vec<usize>>> {
         Ok(cx.b.shape(v)?[1..].iter().map(Dim::fixed).collect())
     };

@@ -20,6 +20,9 @@ pub fn reduction(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId) 
     to_winners(cx, g, x, y, &axes)
 }
 
+/// Most cells of a window that is taken apart by one-hot kernels, which hold the square of it.
+const MAX_CELLS: usize = 2048;
+
 fn to_winners(
     cx: &mut Context<'_, '_>,
     g: ValueId,
@@ -111,7 +114,14 @@ pub fn pool(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: ValueId) -> Re
     }
     let padded = cx.b.pad(plane, &pads, f64::from(f32::MIN))?;
     let unpadded = Geometry { begins: vec![0; n], ends: vec![0; n], ..geo.clone() };
-    let cells: usize = geo.kernel.iter().product();
+    let cells = geo.kernel.iter().try_fold(1usize, |n, size| n.checked_mul(*size));
+    let Some(cells) = cells.filter(|cells| *cells <= MAX_CELLS) else {
+        return Err(Error::unsupported(format!(
+            "a window of {:?} is too large to be taken apart",
+            geo.kernel
+        ))
+        .into());
+    };
     let mut one_hot = vec![0.0; cells * cells];
     for cell in 0..cells {
         one_hot[cell * cells + cell] = 1.0;
