@@ -137,11 +137,11 @@ impl Times {
     }
 }
 
-/// Reads, prepares, explains, loads and runs the model in `bytes` once.
+/// Reads, prepares and explains the model in `bytes`, and the graph that explains.
 ///
 /// # Errors
-/// Any stage fails, or a result is not finite.
-pub fn explain_once(bytes: &[u8], method: &str) -> Result<Times, Failure> {
+/// Any stage fails.
+pub fn explain_only(bytes: &[u8], method: &str) -> Result<(Times, Graph), Failure> {
     let mut times = Times::default();
     let mut clock = Clock::start();
     let mut graph = onnx::read_bytes(bytes, None)?.graph;
@@ -152,7 +152,17 @@ pub fn explain_once(bytes: &[u8], method: &str) -> Result<Times, Failure> {
     let explained = exegesis_attribute::explain(graph, &request, &mut |_, _| {})?;
     times.explain = clock.lap();
     times.nodes = explained.graph.node_count();
-    let program = RtenRuntime.load(explained.graph, &LoadOptions::default())?;
+    Ok((times, explained.graph))
+}
+
+/// Reads, prepares, explains, loads and runs the model in `bytes` once.
+///
+/// # Errors
+/// Any stage fails, or a result is not finite.
+pub fn explain_once(bytes: &[u8], method: &str) -> Result<Times, Failure> {
+    let (mut times, graph) = explain_only(bytes, method)?;
+    let mut clock = Clock::start();
+    let program = RtenRuntime.load(graph, &LoadOptions::default())?;
     times.load = clock.lap();
     let x = Tensor::new(vec![2, WIDTH], (0..2 * WIDTH).map(|i| wave(i) + 1.0).collect::<Vec<f32>>())?;
     let results = program.run_all(&[("x", &x)])?;
