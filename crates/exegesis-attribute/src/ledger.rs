@@ -1,6 +1,6 @@
 //! What came into each node, what went on, and what was absorbed: as nodes of the graph.
 
-use exegesis_graph::op::Cast;
+use exegesis_graph::op::{Cast, Gather};
 use exegesis_graph::{Builder, DType, Node, ValueId};
 use rustc_hash::FxHashMap;
 
@@ -25,6 +25,9 @@ pub enum Class {
 pub const COLUMNS: [&str; 8] =
     ["in", "out", "bias", "dead", "saturation", "constant", "initial_state", "residual"];
 
+/// Column of what is left over: `in` minus all others.
+const RESIDUAL: usize = 7;
+
 impl Class {
     /// Every class.
     pub const ALL: [Self; 5] = [Self::Bias, Self::Dead, Self::Saturation, Self::Constant, Self::InitialState];
@@ -43,7 +46,7 @@ impl Class {
 struct Entry {
     node: String,
     op: String,
-    columns: [Option<ValueId>; 8],
+    columns: [Option<ValueId>; RESIDUAL],
     complete: bool,
 }
 
@@ -122,7 +125,7 @@ impl Ledger {
                 self.entries.push(Entry {
                     node: name.to_string(),
                     op: node.op.name().to_string(),
-                    columns: [None; 8],
+                    columns: [None; RESIDUAL],
                     complete: true,
                 });
                 self.entries.len() - 1
@@ -211,25 +214,42 @@ impl Ledger {
     pub fn finish(self, b: &mut Builder<'_>) -> Result<Option<(ValueId, Vec<LedgerNode>)>> {
         let mut cells = vec![];
         let mut nodes = vec![];
-        let mut zero = None;
-        for mut entry in self.entries.into_iter().filter(|e| e.complete) {
-            let Some(mut rest) = entry.columns[0] else { continue };
-            for booked in entry.columns[1..7].iter().flatten() {
-                rest = b.sub(rest, *booked)?;
+        // Most columns of most nodes are empty: all of these read the one zero that stands first.
+        let mut indices: Vec<i64> = vec![];
+        for entry in self.entries.into_iter().filter(|e| e.complete) {
+            let Some(arrived) = entry.columns[0] else { continue };
+            if cells.is_empty() {
+                cells.push(b.zeros_like(arrived)?);
             }
-            entry.columns[7] = Some(rest);
-            let zero = match zero {
-                Some(zero) => zero,
-                None => *zero.insert(b.zeros_like(rest)?),
-            };
-            cells.extend(entry.columns.iter().map(|c| c.unwrap_or(zero)));
+            for column in &entry.columns[..RESIDUAL] {
+                indices.push(column.map_or(0, |_| cells.len() as i64));
+                cells.extend(column);
+            }
             nodes.push(LedgerNode { name: entry.node, op: entry.op });
         }
         if nodes.is_empty() {
             return Ok(None);
         }
-        let flat = b.concat(&cells, 1)?;
-        let table = b.reshape_to(flat, &[-1, nodes.len() as i64, COLUMNS.len() as i64])?;
-        Ok(Some((table, nodes)))
+        let cells = join(b, cells)?;
+        let indices = b.ints(&indices);
+        let flat = b.op(Gather { axis: 1 }, &[cells, indices])?;
+        let booked = b.reshape_to(flat, &[-1, nodes.len() as i64, RESIDUAL as i64])?;
+        let mut rest = b.slice(booked, 2, 0, 1, 1)?;
+        for column in 1..RESIDUAL as i64 {
+            let absorbed = b.slice(booked, 2, column, column + 1, 1)?;
+            rest = b.sub(rest, absorbed)?;
+        }
+        Ok(Some((b.concat(&[booked, rest], 2)?, nodes)))
     }
+}
+
+/// Most operands of a Concat: a runtime that looks at all operands whenever one is ready takes a time quadratic in them.
+const MAX_JOINED: usize = 64;
+
+/// `cells` of `[batch, 1]` side by side: `[batch, cells]`.
+fn join(b: &mut Builder<'_>, mut cells: Vec<ValueId>) -> Result<ValueId> {
+    while cells.len() > MAX_JOINED {
+        cells = cells.chunks(MAX_JOINED).map(|part| b.concat(part, 1)).collect::<Result<_, _>>()?;
+    }
+    Ok(b.concat(&cells, 1)?)
 }

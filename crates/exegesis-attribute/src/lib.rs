@@ -1,6 +1,6 @@
 //! White-box attribution: a method appends to the graph of a model the nodes that compute its explanation.
 //!
-//! What lives here: the reverse walk ([`propagate`]), the rule sets, targets and seeds, and [`explain`], which puts them
+//! What lives here: the reverse walk ([`propagate`]), the rule sets, targets and seeds, and [`explain`](fn@explain), which puts them
 //! together. What does not: running the result (the runtime crate) and drawing it (the report crate).
 
 mod batch;

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use common::{Batch, Net, Walk, array, assert_close};
 use exegesis_attribute::{DlBacktraceRules, Error, LEDGER_COLUMNS};
-use exegesis_graph::op::Binary;
+use exegesis_graph::op::{self, Binary};
 use exegesis_graph::{Dim, Role, ValueId};
 use exegesis_reference::Array;
 use operators::Case;
@@ -179,6 +179,37 @@ fn refusals_name_the_operator() {
             Ok(_) => panic!("{}: not refused", case.name),
             Err(Error::NoRule { .. }) => {}
             Err(other) => panic!("{}: refused in another way: {other}", case.name),
+        }
+    }
+}
+
+/// Relevance goes to the data of a norm or Clip only: a parameter that depends on the explained input would lose its path.
+#[test]
+fn parameters_that_vary_are_refused() {
+    for varies in [false, true] {
+        for kind in ["Clip", "LayerNormalization"] {
+            let mut net = Net::new(3, Batch::Fixed);
+            let x = net.activation(&[0, 4]);
+            let parameter = match (varies, kind) {
+                (true, "Clip") => net.activation(&[]),
+                (true, _) => net.activation(&[4]),
+                (false, "Clip") => net.constant(&[], vec![1.0]),
+                (false, _) => net.constant(&[4], vec![1.0; 4]),
+            };
+            let y = match kind {
+                "Clip" => {
+                    let low = net.constant(&[], vec![-1.0]);
+                    net.op(op::Clip {}, &[x, low, parameter])
+                }
+                _ => net.op(op::LayerNormalization::default(), &[x, parameter]),
+            };
+            match common::walk(&net, &[y], &DlBacktraceRules::default(), None) {
+                Ok(_) => assert!(!varies, "{kind}: not refused"),
+                Err(Error::NoRule { missing, .. }) => {
+                    assert!(varies && missing[0].reason.contains("parameter"), "{kind}: {missing:?}");
+                }
+                Err(other) => panic!("{kind}: {other}"),
+            }
         }
     }
 }

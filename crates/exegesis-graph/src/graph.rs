@@ -376,6 +376,12 @@ impl Graph {
         self.nodes.iter().enumerate().filter_map(|(i, n)| n.as_ref().map(|n| (NodeId(i as u32), n)))
     }
 
+    /// Live nodes among those that were added when [`Graph::node_capacity`] was `first` or later, without a look at the others.
+    pub fn nodes_from(&self, first: usize) -> impl Iterator<Item = (NodeId, &Node)> {
+        let added = self.nodes.iter().enumerate().skip(first);
+        added.filter_map(|(i, n)| n.as_ref().map(|n| (NodeId(i as u32), n)))
+    }
+
     /// Node that writes the value.
     pub fn producer(&self, id: ValueId) -> Option<NodeId> {
         self.producers[id.index()]

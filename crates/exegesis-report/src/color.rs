@@ -9,6 +9,8 @@
 //! * unsigned: `BuPu`, near white for zero to dark purple, lightness falling all the way. Its hue is in neither arm of
 //!   the signed map, so the two kinds of picture cannot be mistaken for each other.
 
+use std::sync::LazyLock;
+
 use crate::data::Polarity;
 
 /// An sRGB colour, 8 bits per channel.
@@ -62,7 +64,8 @@ const SEQUENTIAL: [Rgb; 8] = [
 /// ```
 pub fn diverging(position: f64) -> Rgb {
     let position = if position.is_nan() { 0.0 } else { position.clamp(-1.0, 1.0) };
-    let (arm, other) = if position < 0.0 { (&NEGATIVE, &POSITIVE) } else { (&POSITIVE, &NEGATIVE) };
+    let Maps { positive, negative, .. } = &*MAPS;
+    let (arm, other) = if position < 0.0 { (negative, positive) } else { (positive, negative) };
     let mut color = interpolate(arm, position.abs());
     color.l = (color.l + interpolate(other, position.abs()).l) / 2.0;
     color.to_rgb()
@@ -70,7 +73,7 @@ pub fn diverging(position: f64) -> Rgb {
 
 /// Colour of a position on the sequential map: `0` near white, `1` dark purple. Outside is clamped, NaN is zero.
 pub fn sequential(position: f64) -> Rgb {
-    interpolate(&SEQUENTIAL, if position.is_nan() { 0.0 } else { position.clamp(0.0, 1.0) }).to_rgb()
+    interpolate(&MAPS.sequential, if position.is_nan() { 0.0 } else { position.clamp(0.0, 1.0) }).to_rgb()
 }
 
 /// The map that suits the polarity.
@@ -84,19 +87,35 @@ pub fn map(polarity: Polarity, position: f64) -> Rgb {
 /// The strong colour of a position's side, for bars and for overlays whose opacity carries the magnitude.
 pub fn strong(polarity: Polarity, position: f64) -> Rgb {
     match polarity {
-        Polarity::Signed if position < 0.0 => diverging(-1.0),
-        Polarity::Signed => diverging(1.0),
-        Polarity::Unsigned => sequential(1.0),
+        Polarity::Signed if position < 0.0 => STRONG[0],
+        Polarity::Signed => STRONG[1],
+        Polarity::Unsigned => STRONG[2],
     }
 }
 
+/// The anchors in Oklab, converted once: a picture asks for a colour per pixel.
+struct Maps {
+    positive: [Oklab; 5],
+    negative: [Oklab; 5],
+    sequential: [Oklab; 8],
+}
+
+static MAPS: LazyLock<Maps> = LazyLock::new(|| Maps {
+    positive: POSITIVE.map(Oklab::from_rgb),
+    negative: NEGATIVE.map(Oklab::from_rgb),
+    sequential: SEQUENTIAL.map(Oklab::from_rgb),
+});
+
+/// The ends of the maps: negative, positive, unsigned.
+static STRONG: LazyLock<[Rgb; 3]> = LazyLock::new(|| [diverging(-1.0), diverging(1.0), sequential(1.0)]);
+
 /// Piecewise linear in Oklab; `position` in `0..=1`.
-fn interpolate(anchors: &[Rgb], position: f64) -> Oklab {
+fn interpolate(anchors: &[Oklab], position: f64) -> Oklab {
     let last = anchors.len() - 1;
     let place = position * last as f64;
     let index = (place as usize).min(last.saturating_sub(1));
     let share = place - index as f64;
-    let (a, b) = (Oklab::from_rgb(anchors[index]), Oklab::from_rgb(anchors[index + 1]));
+    let (a, b) = (anchors[index], anchors[index + 1]);
     Oklab { l: a.l + (b.l - a.l) * share, a: a.a + (b.a - a.a) * share, b: a.b + (b.b - a.b) * share }
 }
 

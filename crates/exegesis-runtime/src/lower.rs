@@ -2,7 +2,7 @@
 //!
 //! In order: layers that rten lacks become their steps and composites are expanded; nodes are replaced by exact equivalents
 //! ([`crate::table::support`] says which, one file per family here says how); types are narrowed to the four that rten
-//! has ([`narrow`]). What changes numbers beyond rounding is refused by the table before.
+//! has ([`narrow`]); what would be slow to load is rewritten ([`shorten`]). What changes numbers beyond rounding is refused by the table before.
 
 mod attributes;
 mod composites;
@@ -14,6 +14,7 @@ mod layout;
 mod narrow;
 mod normalization;
 mod pools;
+mod shorten;
 mod spatial;
 mod trips;
 mod windows;
@@ -80,8 +81,9 @@ pub(crate) fn lower(mut graph: Graph, limits: Limits) -> Result<Lowered> {
 fn lower_graph(graph: &mut Graph) -> Result<()> {
     branches::resolve_known(graph)?;
     write_out_steps(graph)?;
-    expand(graph, &|op| !composites::is_kept(op))?;
-    ShapeInference::new().run(graph)?;
+    if expand(graph, &|op| !composites::is_kept(op))? > 0 {
+        ShapeInference::new().run(graph)?;
+    }
     attributes::spell_out(graph)?;
     table::check(graph)?;
     replace_nodes(graph)?;
@@ -142,7 +144,7 @@ fn replace_nodes(graph: &mut Graph) -> Result<()> {
         builder.set_source(Some(&source));
         let before = builder.graph().node_capacity();
         let values = replacement(&mut builder, &node).map_err(|e| e.at(&source))?;
-        let made: Vec<NodeId> = new_nodes(builder.graph(), before);
+        let made: Vec<NodeId> = builder.graph().nodes_from(before).map(|(id, _)| id).collect();
         for id in &made {
             let node = builder.graph().node(*id);
             if is_final(&node.op) {
@@ -160,6 +162,7 @@ fn replace_nodes(graph: &mut Graph) -> Result<()> {
     }
     drop(builder);
     graph.replace_uses_many(&replaced);
+    shorten::shorten(graph)?;
     for id in graph.nodes().map(|(id, _)| id).collect::<Vec<_>>() {
         let name = graph.node(id).source_name().to_string();
         for body in graph.node_mut(id).op.subgraphs_mut() {
@@ -173,11 +176,6 @@ fn lower_body(graph: &mut Graph) -> Result<()> {
     attributes::spell_out(graph)?;
     table::check(graph)?;
     replace_nodes(graph)
-}
-
-/// Ids of the nodes from position `first` on.
-fn new_nodes(graph: &Graph, first: usize) -> Vec<NodeId> {
-    graph.nodes().map(|(id, _)| id).filter(|id| id.index() >= first).collect()
 }
 
 /// True for nodes in a form that only replacements make, whose meaning is rten's and not the standard's.

@@ -94,8 +94,11 @@ impl Schedule {
         }
         let Ok(sized) = schedule.sized(&|_| None) else { return Ok(schedule) };
         let flow = Flow::of(&sized)?;
-        let order = order::order(&sized, &flow);
         let before = simulate::peak(&sized, &flow, &schedule.steps).bytes();
+        if before <= LEAST_GAIN_BYTES {
+            return Ok(schedule);
+        }
+        let order = order::order(&sized, &flow);
         let mut least = before;
         for parts in [4, 8, 16] {
             let steps = steps::cut(&sized, &flow, &order, before / parts);

@@ -25,6 +25,20 @@ pub fn pass_to(cx: &mut Context<'_, '_>, node: &Node, operand: usize, r: ValueId
     Ok(Outcome::at(operand, node.inputs.len(), r))
 }
 
+/// Hands the relevance to the data, the first operand. Bounds, scales and statistics behind it get none, so that a node
+/// where one of them depends on the explained input has no rule: its path would be lost without a trace.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn pass_to_data(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcome> {
+    match cx.carrier_operands(node).last() {
+        Some(operand) if *operand > 0 => Ok(Outcome::NoRule(format!(
+            "its parameter at position {operand} depends on the explained input, and the rule hands relevance to the data only"
+        ))),
+        _ => pass_to(cx, node, 0, r),
+    }
+}
+
 /// True if the output of `node` is exactly 0 wherever its operand is.
 fn keeps_zero(cx: &Context<'_, '_>, node: &Node, operand: usize) -> bool {
     match &node.op {

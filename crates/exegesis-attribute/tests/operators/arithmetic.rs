@@ -87,6 +87,11 @@ pub fn cases() -> Vec<Case> {
             net.op(Binary::Pow, &[x, exponent])
         }));
     }
+    cases.push(case("Pow of integer exponents", |net| {
+        let x = net.input(&[0, 3], vec![0.7, -1.3, 1.9, -0.6, 1.1, 0.8]);
+        let exponents = net.int_tensor(&[3], &[2, 3, -1]);
+        net.op(Binary::Pow, &[x, exponents])
+    }));
     cases.push(case("Pow of zero bases", |net| {
         let x = net.input(&[0, 3], vec![0.0; 6]);
         let exponents = net.constant(&[3], vec![0.0, 1.0, 3.0]);

@@ -40,7 +40,7 @@ pub fn resolve(graph: &mut Graph) -> Result<usize> {
 /// As [`resolve`]; an ill-typed or ill-shaped graph.
 pub fn resolve_known(graph: &mut Graph) -> Result<usize> {
     let mut count = 0;
-    loop {
+    while graph.nodes().any(|(_, node)| matches!(node.op, Op::If(_))) {
         let mut inference = ShapeInference::new();
         inference.run(graph)?;
         let ifs = graph.nodes().filter(|(_, n)| matches!(n.op, Op::If(_)));
@@ -56,10 +56,11 @@ pub fn resolve_known(graph: &mut Graph) -> Result<usize> {
             }
         }
         if !known {
-            return Ok(count);
+            break;
         }
         count += resolve(graph)?;
     }
+    Ok(count)
 }
 
 /// Replaces an `If` by the nodes of a branch; returns them.

@@ -116,6 +116,8 @@ impl Line {
         for (i, row) in matrix.chunks_mut(self.before).enumerate() {
             let x = self.coordinate(i, a.coordinate_transformation_mode);
             if a.mode == ResizeMode::Nearest {
+                // Runtimes compute in f32; where a step decides, `2.9999999` must be their `3`.
+                let x = f64::from(x as f32);
                 let nearest = match a.nearest_mode {
                     NearestMode::RoundPreferFloor => (x - 0.5).ceil(),
                     NearestMode::RoundPreferCeil => (x + 0.5).floor(),

@@ -4,6 +4,8 @@
 //! a node works in place if it is the last reader of an operand of its result's size; freed buffers go to a pool that
 //! gives the smallest that fits and is emptied at the end of the step.
 
+use std::collections::VecDeque;
+
 use exegesis_graph::op::{Binary, Unary};
 use exegesis_graph::{Graph, Node, NodeId, Op, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -185,11 +187,14 @@ fn runtime_order(graph: &Graph, flow: &Flow, step: &Step) -> Vec<NodeId> {
     let found = depth_first(graph, step, &inside, &producers);
     let position: FxHashMap<NodeId, usize> = found.iter().enumerate().map(|(i, id)| (*id, i)).collect();
     let mut pending: FxHashMap<NodeId, usize> = found.iter().map(|id| (*id, producers(*id).len())).collect();
-    let mut frontier: Vec<NodeId> = found.iter().copied().filter(|id| pending.get(id) == Some(&0)).collect();
+    // What can't work in place goes first; both kinds in the order in which they became ready.
+    let mut frontiers: [VecDeque<NodeId>; 2] = Default::default();
+    let kind = |id: NodeId| usize::from(works_in_place(&graph.node(id).op) != InPlace::No);
+    for id in found.iter().copied().filter(|id| pending.get(id) == Some(&0)) {
+        frontiers[kind(id)].push_back(id);
+    }
     let mut order = Vec::with_capacity(found.len());
-    while !frontier.is_empty() {
-        let plain = |id: &NodeId| works_in_place(&graph.node(*id).op) == InPlace::No;
-        let next = frontier.remove(frontier.iter().position(plain).unwrap_or(0));
+    while let Some(next) = frontiers.iter_mut().find_map(VecDeque::pop_front) {
         order.push(next);
         for output in graph.node(next).outputs.iter().flatten() {
             let mut readers: Vec<NodeId> =
@@ -199,7 +204,7 @@ fn runtime_order(graph: &Graph, flow: &Flow, step: &Step) -> Vec<NodeId> {
                 if let Some(count) = pending.get_mut(&reader) {
                     *count = count.saturating_sub(1);
                     if *count == 0 {
-                        frontier.push(reader);
+                        frontiers[kind(reader)].push_back(reader);
                     }
                 }
             }

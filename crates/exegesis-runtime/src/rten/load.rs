@@ -81,14 +81,16 @@ fn load_model(
         }
     }
     let shared = exegesis_graph::onnx::write_shared(&graph, EXTERNAL_FROM_BYTES)?;
+    let count = graph.node_count();
     drop(graph);
-    let mut model_options = ModelOptions::with_all_ops();
-    model_options.prepack_weights(options.prepack == Prepack::Always);
-    let weights = SharedWeights::lend(shared.weights, &mut model_options);
-    let model = guarded(&format!("loaded \"{name}\""), || {
-        model_options
-            .load(shared.model)
-            .map_err(|error| Error::execution(format!("rten can't load the model: {error}")))
+    let prepack = options.prepack == Prepack::Always;
+    let (weights, model) = guarded(&format!("loaded \"{name}\""), count, || {
+        let mut model_options = ModelOptions::with_all_ops();
+        model_options.prepack_weights(prepack);
+        let weights = SharedWeights::lend(shared.weights, &mut model_options);
+        let model = model_options.load(shared.model);
+        let model = model.map_err(|error| Error::execution(format!("rten can't load the model: {error}")))?;
+        Ok((weights, model))
     })?;
     // Positions hold where names do not: rten may have put another value in an output's place.
     let nodes = model.output_ids();

@@ -189,7 +189,9 @@ impl RtenSession {
         nodes: &[NodeId],
         pool: Option<&Arc<ThreadPool>>,
     ) -> Result<Vec<Value>> {
-        guarded(&format!("ran \"{}\"", self.name), || {
+        // No way through the graph is longer than the number of its values.
+        let longest = self.trace.len();
+        guarded(&format!("ran \"{}\"", self.name), longest, || {
             let all = self.outputs.iter().filter_map(|output| output.node).all(|node| nodes.contains(&node));
             if all && !self.steps.is_empty() {
                 return self.run_steps(inputs, nodes, pool);

@@ -79,6 +79,14 @@ fn modes_by_interpolation_matrices() {
         let resize = Resize { mode, coordinate_transformation_mode: symmetric, ..Resize::default() };
         check(Lowered, resize, &by_scales(image(), &[1.0, 1.0, 1.7, 0.6]));
     }
+    // In f64 the second element would be at 2.99999991.
+    let floor = Resize {
+        mode: ResizeMode::Nearest,
+        nearest_mode: NearestMode::Floor,
+        coordinate_transformation_mode: CoordinateMode::Asymmetric,
+        ..Resize::default()
+    };
+    check(Lowered, floor, &by_scales(floats(&[1, 6, 2, 1]), &[1.0, 1.0 / 3.0, 1.0, 1.0]));
     let linear = Resize { mode: ResizeMode::Linear, ..Resize::default() };
     check(Lowered, linear.clone(), &by_scales(floats(&[1, 2, 3, 4, 5]), &[1.0, 1.0, 2.0, 2.0, 2.0]));
     let axes = Resize { axes: Some(vec![2, 3]), ..linear.clone() };

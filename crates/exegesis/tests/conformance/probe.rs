@@ -81,7 +81,7 @@ pub fn answers(graph: &Graph, feeds: &[(String, Array)]) -> Vec<Answer> {
             alone.add_node_with_outputs(&operator, node.op.clone(), operands, outputs).unwrap();
             let Some((output, shape)) = real else { return none };
             alone.outputs = vec![output];
-            let mut probe = Probe { graph: alone, root, point, output, shape };
+            let mut probe = Probe { graph: alone, root, point, output, shape, jumps: false };
             probe.leave_kinks();
             let (gradient, difference) = probe.ask(&Gradient);
             let (relevance, _) = probe.ask(&DlBacktraceRules::default());
@@ -97,6 +97,8 @@ struct Probe {
     point: Array,
     output: ValueId,
     shape: Vec<usize>,
+    /// The output has another shape right beside the point (`Unique` of ties): there are no central differences.
+    jumps: bool,
 }
 
 impl Probe {
@@ -158,8 +160,11 @@ impl Probe {
         let data = data.map(|(i, x)| x + 1e-3 * (1.0 + ((i as f64 + 1.0) * 0.754_877_666).fract())).collect();
         let moved = Array { data, ..self.point.clone() };
         let found = run_all(&self.graph, &[("x", moved.clone())]);
-        if found.is_ok_and(|values| values[&self.output].shape == self.shape) {
-            self.point = moved;
+        if let Ok(values) = found {
+            self.jumps = values[&self.output].shape != self.shape;
+            if !self.jumps {
+                self.point = moved;
+            }
         }
     }
 
@@ -171,7 +176,7 @@ impl Probe {
     }
 
     fn compare(&self, signal: &Array) -> Option<String> {
-        if self.point.len() > MAX_DIFFERENCES {
+        if self.point.len() > MAX_DIFFERENCES || self.jumps {
             return None;
         }
         let mut graph = self.graph.clone();
