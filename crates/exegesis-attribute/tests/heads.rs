@@ -85,10 +85,12 @@ fn explained(
     request.target = Target::Class(class);
     request.diagnostics = false;
     let explained = explain(graph, &request, &mut |_, _| {}).unwrap();
+    let wide =
+        |v| explained.graph.value(v).shape.iter().flatten().any(|d| d.fixed().is_some_and(|n| n >= 40));
     let picks = explained
         .graph
         .nodes()
-        .any(|(_, node)| matches!(node.op, Op::Gather(_)) && node.name.contains(method));
+        .any(|(_, node)| matches!(node.op, Op::Gather(_)) && node.input(0).is_some_and(wide));
     let outputs = run(&explained.graph, inputs).unwrap();
     (outputs.into_iter().filter(|(name, _)| name != "logits").collect(), picks)
 }
