@@ -16,12 +16,16 @@ pub(super) fn trips(body: &Graph, limit: Option<usize>, initial: Vec<Option<f64>
     };
     // A condition that is passed through ends nothing: the loop has started.
     let constant = passed_through(body, condition).or_else(|| body.constant(condition)?.single());
-    if let (Some(value), Some(limit)) = (constant, limit) {
-        return Ok(if value == 0.0 { limit.min(1) } else { limit });
+    if let Some(value) = constant {
+        return match (limit, value == 0.0) {
+            (limit, true) => Ok(limit.unwrap_or(1).min(1)),
+            (Some(limit), false) => Ok(limit),
+            (None, false) => Err(Error::unsupported("its condition never ends it, and it has no trip count")),
+        };
     }
     let mut state = initial;
     for trip in 0..limit.unwrap_or(usize::MAX) {
-        super::check_size(trip, 1)?;
+        super::check_size(trip, body.node_count().max(1))?;
         let mut known: FxHashMap<ValueId, f64> = FxHashMap::default();
         let numbers = [Some(trip as f64), Some(1.0)].into_iter().chain(state.iter().copied());
         known.extend(body.inputs.iter().zip(numbers).filter_map(|(v, number)| Some((*v, number?))));
