@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use exegesis_graph::{Dim, Graph, Tensor};
-use exegesis_runtime::{LoadOptions, Memory, Runtime};
+use exegesis_runtime::{LoadOptions, Memory, Runtime, return_freed_memory};
 use rustc_hash::FxHashSet;
 
 use super::EVALUATOR;
@@ -83,5 +83,6 @@ pub(crate) fn forward(model: &Model, inputs: &Inputs, rows: usize, all: usize) -
     let idle = idle_weights(model, &graph);
     let program = EVALUATOR.load(graph, &LoadOptions::default());
     let memory = program.and_then(|program| program.memory(&[]));
+    return_freed_memory();
     memory.ok().map(|memory| Peak::new(Some(memory), idle, inputs, rows, all).bytes())
 }
