@@ -1,6 +1,9 @@
 //! Measures the memory of a model's forward pass and of its explanations, and prints a table.
 //!
-//! `cargo run --release -p exegesis --example memory -- MODEL.onnx... [--batch 1,8] [--length 128]`
+//! `cargo run --release -p exegesis --example memory -- MODEL.onnx... [--batch 1,8] [--length 128] [--output NAME]`
+//!
+//! Explanations run as [`exegesis::Explainer`] runs them, in parts where a batch has many rows; the forward pass runs all
+//! rows at once. `--output` names the explained output, by default the first that is real-valued.
 //!
 //! Each figure comes from a process of its own, so that no case sees what another left behind. `load` is the highest
 //! resident size until the program is ready, `run` that of running it, `held` what was resident before the run: mostly
@@ -27,8 +30,9 @@ fn main() -> Result<(), Failure> {
     let batches = option("--batch").unwrap_or_else(|| "1,8".into());
     let models: Vec<&String> = arguments.iter().take_while(|a| !a.starts_with("--")).collect();
     let [first, ..] = models.as_slice() else { return Err("give the path of an ONNX model".into()) };
+    let output = option("--output");
     if let Some(case) = option("--case") {
-        return measure(Path::new(first), &case, batches.parse()?, length.parse()?);
+        return measure(Path::new(first), &case, batches.parse()?, length.parse()?, output);
     }
     println!(
         "| model | batch | case | load MB | held MB | run MB | of forward | above held | of forward | planned MB | off |"
@@ -40,6 +44,7 @@ fn main() -> Result<(), Failure> {
             for case in CASES {
                 let child = Command::new(std::env::current_exe()?)
                     .args([model, "--case", case, "--batch", batch, "--length", &length])
+                    .args(output.iter().flat_map(|name| ["--output", name]))
                     .output()?;
                 if !child.status.success() {
                     return Err(String::from_utf8_lossy(&child.stderr).into_owned().into());
@@ -68,8 +73,17 @@ fn main() -> Result<(), Failure> {
 
 /// Loads and runs one case; prints megabytes: the peak until the program was ready, what was resident then, the peak of
 /// the run, and what the planner says.
-fn measure(path: &Path, case: &str, batch: usize, length: usize) -> Result<(), Failure> {
+fn measure(
+    path: &Path,
+    case: &str,
+    batch: usize,
+    length: usize,
+    output: Option<String>,
+) -> Result<(), Failure> {
     let model = Model::open(path)?;
+    let real = || model.outputs().iter().find(|port| port.dtype.is_float()).map(|port| port.name.clone());
+    let output = output.or_else(real).ok_or("a model without real-valued outputs")?;
+    let builder = |method: Method| model.explainer(method).output(&output).build();
     let inputs = random_inputs(model.inputs(), batch, length)?;
     let (before, planned, peak) = if case == "forward" {
         let mut graph = model.graph().clone();
@@ -85,10 +99,10 @@ fn measure(path: &Path, case: &str, batch: usize, length: usize) -> Result<(), F
             inputs.entries().iter().map(|input| (input.name.as_str(), &input.tensor)).collect();
         program.run_all(&feeds)?;
         let peak = status("VmHWM:")?;
-        let planned = model.explainer(Method::Gradient).build()?.plan(&inputs)?.forward_bytes;
+        let planned = builder(Method::Gradient)?.plan(&inputs)?.forward_bytes;
         (before, planned.unwrap_or(0), peak)
     } else {
-        let explainer = model.explainer(Method::parse(case)?).build()?;
+        let explainer = builder(Method::parse(case)?)?;
         let plan = explainer.plan(&inputs)?;
         let before = settled()?;
         explainer.explain(&inputs)?;

@@ -194,7 +194,10 @@ impl RtenSession {
         guarded(&format!("ran \"{}\"", self.name), longest, || {
             let all = self.outputs.iter().filter_map(|output| output.node).all(|node| nodes.contains(&node));
             if all && !self.steps.is_empty() {
-                return self.run_steps(inputs, nodes, pool);
+                // On one worker from the first step to the last: allocators keep freed memory per thread, so that steps on
+                // changing workers would not reuse what earlier ones freed.
+                let steps = || self.run_steps(inputs, nodes, pool);
+                return pool.map_or_else(|| rten::thread_pool(), Arc::as_ref).run(steps);
             }
             let mut views: Vec<(NodeId, ValueOrView)> = Vec::with_capacity(inputs.len());
             for (node, input) in inputs {

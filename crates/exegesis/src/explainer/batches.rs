@@ -7,7 +7,7 @@ use exegesis_runtime::{Port, default_threads, free_memory};
 
 use super::Settings;
 use super::compiled::Compiled;
-use super::peak::Peak;
+use super::peak::{Peak, given_bytes};
 use super::signature::batch_symbol;
 use crate::inputs::{join_rows, slice_rows};
 use crate::{Error, ErrorKind, Inputs, Result};
@@ -152,9 +152,19 @@ pub(crate) fn peak(
     if part >= batch {
         return compiled.peak(inputs, batch);
     }
-    let lanes = threads(settings).get().min(spans(batch, part).len()) as u64;
+    let lanes = threads(settings).get().min(spans(batch, part).len());
     let one = compiled.peak(inputs, part);
-    Peak { activations: one.activations * lanes, temporaries: one.temporaries * lanes, ..one }
+    // All parts are cut out before the first one runs, and attributions, which have the sizes of their inputs, wait for the
+    // last one.
+    let row = given_bytes(inputs) / rows(inputs).max(1) as u64;
+    let waiting = batch.saturating_sub(part) + batch.saturating_sub(lanes * part);
+    let lanes = lanes as u64;
+    Peak {
+        activations: one.activations * lanes,
+        temporaries: one.temporaries * lanes,
+        base: one.base + row * waiting as u64,
+        ..one
+    }
 }
 
 /// Rows may be cut apart if every input has them in front, and nowhere else.

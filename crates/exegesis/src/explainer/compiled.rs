@@ -2,7 +2,7 @@
 
 use exegesis_attribute::{Explained, Request, explain};
 use exegesis_graph::passes;
-use exegesis_runtime::{Limits, LoadOptions, Program, Runtime};
+use exegesis_runtime::{Limits, LoadOptions, Program, Runtime, return_freed_memory};
 
 use super::peak::{self, Peak};
 use super::signature::Signature;
@@ -102,6 +102,8 @@ impl Compiled {
         };
         let idle_weights = peak::idle_weights(model, &explained.graph);
         let program = runtime.load_within(explained.graph.clone(), options.0, options.1)?;
+        // Loading frees about as much as it keeps.
+        return_freed_memory();
         Ok(Self { signature, explained, program, idle_weights })
     }
 

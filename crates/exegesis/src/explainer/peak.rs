@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use exegesis_graph::{Dim, Graph, Tensor};
-use exegesis_runtime::{LoadOptions, Memory, Runtime};
+use exegesis_runtime::{LoadOptions, Memory, Runtime, return_freed_memory};
 use rustc_hash::FxHashSet;
 
 use super::EVALUATOR;
@@ -34,7 +34,7 @@ impl Peak {
     pub fn new(memory: Option<Memory>, idle: u64, inputs: &Inputs, rows: usize, all: usize) -> Self {
         let is_complete = memory.is_some_and(|memory| memory.is_complete);
         let memory = memory.unwrap_or_default();
-        let given: u64 = inputs.entries().iter().map(|i| bytes(&i.tensor)).sum();
+        let given = given_bytes(inputs);
         // A batch is cut out of the inputs, so that its rows are there twice.
         let cut = if rows < all { given / all.max(1) as u64 * rows as u64 } else { 0 };
         Self {
@@ -50,6 +50,11 @@ impl Peak {
     pub fn bytes(self) -> u64 {
         self.weights + self.activations + self.temporaries + self.base
     }
+}
+
+/// Bytes of all inputs.
+pub(crate) fn given_bytes(inputs: &Inputs) -> u64 {
+    inputs.entries().iter().map(|i| bytes(&i.tensor)).sum()
 }
 
 fn bytes(tensor: &Tensor) -> u64 {
@@ -83,5 +88,6 @@ pub(crate) fn forward(model: &Model, inputs: &Inputs, rows: usize, all: usize) -
     let idle = idle_weights(model, &graph);
     let program = EVALUATOR.load(graph, &LoadOptions::default());
     let memory = program.and_then(|program| program.memory(&[]));
+    return_freed_memory();
     memory.ok().map(|memory| Peak::new(Some(memory), idle, inputs, rows, all).bytes())
 }
