@@ -53,7 +53,7 @@ impl Kind {
         let y = match self {
             Self::Residual => (0..nodes / 4).fold(x, |value, i| residual(&mut graph, value, i)),
             Self::Chain => (0..nodes).fold(x, |value, i| {
-                let kind = if i % 2 == 0 { Unary::Relu } else { Unary::Tanh };
+                let kind = if i.is_multiple_of(2) { Unary::Relu } else { Unary::Tanh };
                 graph.add_op("act", Op::Unary(kind), &[value])
             }),
             Self::Constants => (0..nodes).fold(x, |value, i| with_constant(&mut graph, value, i)),
@@ -93,7 +93,7 @@ fn residual(graph: &mut Graph, value: ValueId, i: usize) -> ValueId {
 fn with_constant(graph: &mut Graph, value: ValueId, i: usize) -> ValueId {
     let data = (0..WIDTH).map(|j| 1.0 + wave(i * 8 + j) * 1e-3).collect();
     let c = constant(graph, "c", vec![WIDTH], data);
-    let kind = if i % 2 == 0 { Binary::Mul } else { Binary::Add };
+    let kind = if i.is_multiple_of(2) { Binary::Mul } else { Binary::Add };
     graph.add_op("affine", Op::Binary(kind), &[value, c])
 }
 
