@@ -46,7 +46,7 @@ fn main() -> Result<(), Failure> {
                     t.explain,
                     t.load,
                     t.run,
-                    t.total()
+                    t.read + t.prepare + t.explain + t.load + t.run
                 );
             }
         }

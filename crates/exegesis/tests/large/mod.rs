@@ -120,10 +120,6 @@ pub struct Times {
 }
 
 impl Times {
-    pub fn total(&self) -> f64 {
-        self.read + self.prepare + self.explain + self.load + self.run
-    }
-
     /// The smaller time of each stage.
     pub fn least(self, other: Self) -> Self {
         Self {
