@@ -3,7 +3,8 @@
     python side_by_side.py FOLDER [--batch 1 --batch 8] [--repeats 7]
 
 FOLDER holds the models that `models.py FOLDER` wrote. Needs torch for the PyTorch half and cargo for ours (release
-build). Both use 2 threads unless --threads says otherwise; medians after two warm-up runs.
+build). Both use 2 threads unless --threads says otherwise; medians after two warm-up runs. "Of our forward" is the
+median over rounds of the ratio in a round, in which forward pass and explanations run one after another.
 """
 
 from __future__ import annotations
@@ -53,14 +54,13 @@ def main() -> None:
             mine = ours(options.folder, model, batch, options.repeats, options.threads)
             theirs = torch(model, batch, options.repeats, options.threads)
             rows = [
-                ("forward", median(theirs, "forward"), mine["forward_ms"]),
-                ("gradient", median(theirs, "input_gradient"), mine["gradient_ms"]),
-                ("DLBacktrace", None, mine["dlbacktrace_ms"]),
+                ("forward", median(theirs, "forward"), mine["forward_ms"], 1.0),
+                ("gradient", median(theirs, "input_gradient"), mine["gradient_ms"], mine["gradient_ratio"]),
+                ("DLBacktrace", None, mine["dlbacktrace_ms"], mine["dlbacktrace_ratio"]),
             ]
-            for name, peer, own in rows:
+            for name, peer, own, of_forward in rows:
                 theirs_ms = "-" if peer is None else f"{peer:.1f}"
                 ratio = "-" if peer is None else f"{peer / own:.2f}"
-                of_forward = own / mine["forward_ms"]
                 row = [title, str(batch), name, theirs_ms, f"{own:.1f}", ratio, f"{of_forward:.2f}"]
                 print(f"| {' | '.join(row)} |", flush=True)
 
