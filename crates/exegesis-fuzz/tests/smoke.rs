@@ -1,5 +1,6 @@
 //! The short run of every target: all seeds and past crashes, then changed ones for a while. Repeatable: the changes come
-//! from `EXEGESIS_FUZZ_SEED` (default 1), and `EXEGESIS_FUZZ_SECONDS` (default 12) bounds each target.
+//! from `EXEGESIS_FUZZ_SEED` (default 1), and a number of changes bounds each target, or
+//! `EXEGESIS_FUZZ_SECONDS`.
 //!
 //! A crash that is caught, and the input in work when the process dies, are in the folder of temporary files as
 //! `exegesis-fuzz-TARGET`; it belongs into `fuzz/regressions/TARGET`.
@@ -44,6 +45,11 @@ fn hold(target: &Target, bytes: &[u8], what: &str) {
     assert!(result.is_ok(), "{}: {what} fails; it is in {}", target.name, path.display());
 }
 
+/// Changes that are tried for each target.
+const CHANGES: usize = 1500;
+/// Seconds after which a slow machine has tried enough.
+const LONGEST: u64 = 60;
+
 fn run(name: &str) {
     let target = target(name).unwrap();
     let seeds = corpus::seeds(name).unwrap();
@@ -52,10 +58,13 @@ fn run(name: &str) {
         hold(&target, bytes, &path.display().to_string());
     }
     let seed = number("EXEGESIS_FUZZ_SEED", 1);
-    let end = Instant::now() + Duration::from_secs(number("EXEGESIS_FUZZ_SECONDS", 12));
+    // By default so many changes that every machine tries the same ones; for longer runs, seconds.
+    let seconds = std::env::var("EXEGESIS_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok());
+    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(LONGEST));
+    let changes = if seconds.is_some() { usize::MAX } else { CHANGES };
     let mut random = Random::new(seed);
     let mut runs = 0;
-    while Instant::now() < end {
+    while runs < changes && Instant::now() < end {
         let (_, bytes) = &seeds[random.below(seeds.len())];
         let (_, other) = &seeds[random.below(seeds.len())];
         let changed = mutate(bytes, other, target.is_message, &mut random);

@@ -40,6 +40,9 @@ pub(super) fn convolution(b: &mut Builder, node: &Node, a: &Conv) -> Result<Valu
     b.transpose(y, &[0, 2, 1, 3, 4])
 }
 
+/// Most elements of the matrix that puts the planes of a transposed convolution in their places.
+const MAX_SCATTER: i64 = 1 << 26;
+
 /// A transposed convolution of `X [n, c, d, h, w]`: each input plane gives `kernel depth` output planes, which are added
 /// where they fall by a product with a constant matrix of zeros and ones.
 pub(super) fn transposed(b: &mut Builder, node: &Node, a: &ConvTranspose) -> Result<ValueId> {
@@ -49,8 +52,16 @@ pub(super) fn transposed(b: &mut Builder, node: &Node, a: &ConvTranspose) -> Res
     let depth = fixed(b.shape(x)?.get(2))?;
     let extra = a.output_padding.first().copied().unwrap_or_default();
     let reach = (kernel[0] - 1) * dilations[0] + 1;
-    let out_depth = (depth - 1) * strides[0] + extra + reach - pads[0] - pads[3];
-    let (rows, columns) = (out_depth, depth * kernel[0]);
+    let (rows, columns) = (depth - 1)
+        .checked_mul(strides[0])
+        .and_then(|n| n.checked_add(extra)?.checked_add(reach)?.checked_sub(pads[0])?.checked_sub(pads[3]))
+        .zip(depth.checked_mul(kernel[0]))
+        .filter(|(rows, columns)| rows.checked_mul(*columns).is_some_and(|n| n <= MAX_SCATTER))
+        .ok_or_else(|| {
+            Error::too_large(format!(
+                "a transposed convolution over {depth} planes is too deep for the runtime"
+            ))
+        })?;
     let size =
         |n: i64| usize::try_from(n).map_err(|_| Error::malformed("the result would have a negative size"));
     let mut scatter = vec![0.0; size(rows)? * size(columns)?];

@@ -182,16 +182,16 @@ pub(super) fn select(cx: &mut Context) -> Result<Fact> {
 
 pub(super) fn cast(cx: &mut Context, to: Option<DType>) -> Result<Fact> {
     let input = cx.input(0)?;
-    let bound = |limit: i64| {
+    let bound = |limit: u64| {
         map(input, move |v| match v.fixed() {
-            Some(n) => (n.abs() <= limit).then(|| v.clone()),
+            Some(n) => (n.unsigned_abs() <= limit).then(|| v.clone()),
             // Sizes are taken to be within every type that a graph casts them to but bytes.
             None => Some(v.clone()),
         })
     };
     let values = match to {
         Some(DType::I64 | DType::F64) => bound(1 << 53),
-        Some(DType::I32) => bound(i64::from(i32::MAX)),
+        Some(DType::I32) => bound(u64::from(i32::MAX.unsigned_abs())),
         Some(DType::F32) => bound(1 << 24),
         Some(DType::Bool) => map(input, |v| v.fixed().map(|n| Expr::Fixed(i64::from(n != 0)))),
         _ => None,
