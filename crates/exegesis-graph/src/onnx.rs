@@ -11,4 +11,6 @@ mod versions;
 mod write;
 
 pub use read::{Model, ModelInfo, read_bytes, read_file};
-pub use write::{Shared, Split, WriteOptions, write_bytes, write_bytes_with, write_shared, write_split};
+pub use write::{
+    Shared, Split, WriteOptions, little_endian, write_bytes, write_bytes_with, write_shared, write_split,
+};

@@ -39,6 +39,8 @@ fn convolutions(count: usize) -> Graph {
 
 fn cached(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/cache").join(name);
+    let skip = std::env::var_os("EXEGESIS_SKIP_FIXTURES").is_some_and(|v| v == "1");
+    assert!(path.exists() || skip, "run `fixtures/fetch`, or set EXEGESIS_SKIP_FIXTURES=1");
     path.exists().then_some(path)
 }
 

@@ -18,6 +18,7 @@ use crate::op::CANONICAL_OPSET;
 use crate::{Error, Graph, Result, Tensor};
 use graph::Names;
 use tensor::Weights;
+pub use tensor::little_endian;
 
 /// `producer_name` of written models.
 pub(super) const PRODUCER: &str = "exegesis";

@@ -22,7 +22,7 @@ impl SharedWeights {
                     tensors.push(tensor);
                 }
                 None => {
-                    options.external_data(&name, copied(tensor.data()));
+                    options.external_data(&name, exegesis_graph::onnx::little_endian(tensor.data()));
                 }
             }
         }
@@ -58,28 +58,4 @@ fn forever(bytes: &[u8]) -> &'static [u8] {
     // and a load that fails drops the half-made model before this function's caller returns. `Arc<Tensor>` keeps
     // elements at one address, and they can't change: `Tensor` has no interior mutability.
     unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) }
-}
-
-fn copied(data: &Data) -> Vec<u8> {
-    macro_rules! elements {
-        ($values:expr) => {
-            $values.iter().flat_map(|value| value.to_le_bytes()).collect()
-        };
-    }
-    match data {
-        Data::F32(v) => elements!(v),
-        Data::F64(v) => elements!(v),
-        Data::F16(v) => elements!(v),
-        Data::BF16(v) => elements!(v),
-        Data::I8(v) => elements!(v),
-        Data::I16(v) => elements!(v),
-        Data::I32(v) => elements!(v),
-        Data::I64(v) => elements!(v),
-        Data::U8(v) => v.clone(),
-        Data::U16(v) => elements!(v),
-        Data::U32(v) => elements!(v),
-        Data::U64(v) => elements!(v),
-        Data::Bool(v) => v.iter().map(|b| u8::from(*b)).collect(),
-        Data::String(_) => vec![],
-    }
 }

@@ -137,6 +137,13 @@ pub(super) fn message(name: &str, tensor: &Tensor, region: Option<Region>) -> Te
     proto
 }
 
+/// The elements as little-endian bytes, as ONNX stores them; nothing for strings.
+pub fn little_endian(data: &Data) -> Vec<u8> {
+    let mut bytes = vec![];
+    append(&mut bytes, data);
+    bytes
+}
+
 /// Appends the elements in little-endian order; strings have no such form.
 fn append(bytes: &mut Vec<u8>, data: &Data) {
     macro_rules! elements {
