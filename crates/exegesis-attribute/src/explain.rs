@@ -1,23 +1,24 @@
 //! From a model graph and a request to a graph that also explains.
 
-use exegesis_graph::op::Binary;
+use exegesis_graph::op::{Binary, ReduceKind, Unary};
 use exegesis_graph::passes::{
     common_subexpressions, dead_code, expand, loop_invariants, raise, roll, unroll,
 };
 use exegesis_graph::{Builder, Dim, Graph, Op, Role, ValueId};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::BatchAxis;
 use crate::dlbacktrace::DlBacktraceRules;
+use crate::dlbacktrace::options::{Compat, ConstAdd};
 use crate::error::{Error, Result};
 use crate::explained_input::{ExplainedInput, explained_inputs};
 use crate::gradient::Gradient;
-use crate::ledger::{COLUMNS, Ledger, LedgerNode};
+use crate::ledger::{CHANNELS, Ledger, LedgerNode, column_names};
 use crate::method::Method;
 use crate::request::{NodeSelection, Request, Score, Target, Task};
 use crate::rule::RuleSet;
-use crate::seed::{Seed, seed};
-use crate::walk::{Start, Substitution, Walked, carriers, propagate};
+use crate::seed::{Inputs, Seed, seed};
+use crate::walk::{AppliedRule, Start, Substitution, Walked, carriers, propagate};
 
 /// An attribution that the graph computes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct AttributionOutput {
     pub output: String,
     /// True for token ids: one value per token (with `per_dim`, one per embedding dimension).
     pub is_tokens: bool,
+    /// Names of the outputs of the positive and the negative channel, whose difference the attribution is, in contrastive mode.
+    pub channels: Option<[String; 2]>,
 }
 
 /// The ledger output: `[batch, nodes, columns]`.
@@ -37,8 +40,8 @@ pub struct LedgerLayout {
     pub output: String,
     /// Rows, from the output of the model to its inputs.
     pub nodes: Vec<LedgerNode>,
-    /// Columns.
-    pub columns: &'static [&'static str],
+    /// Columns; with two channels those of the positive one first.
+    pub columns: Vec<String>,
 }
 
 /// A graph that predicts and explains.
@@ -58,18 +61,36 @@ pub struct Explained {
     pub target_output: Option<String>,
     /// Output with the seeded scores, when diagnostics were asked for.
     pub score_output: Option<String>,
-    /// Output with the sum of the seed per row, `[batch, 1]`, when diagnostics were asked for; 0 means an empty mask.
+    /// Output with the sum of the seed per row and channel, `[batch, channels]`, when diagnostics were asked for; 0 in the
+    /// first means an empty mask.
     pub seed_sum_output: Option<String>,
+    /// Channels that flow: 1, or 2 in contrastive mode.
+    pub channels: usize,
     /// The ledger of relevance methods.
     pub ledger: Option<LedgerLayout>,
-    /// Relevance of nodes that were asked for: node name, output name.
-    pub relevance: Vec<(String, String)>,
+    /// Relevance of nodes that were asked for.
+    pub relevance: Vec<RelevanceOutput>,
+    /// The rule of each node on the way, from the output.
+    pub rules: Vec<AppliedRule>,
+    /// Inputs of the graph that hold a seed given by the user, per channel.
+    pub seed_inputs: Vec<String>,
     /// Nodes treated by a substitute for a missing rule.
     pub substitutions: Vec<Substitution>,
     /// Remarks for the user.
     pub notes: Vec<String>,
-    /// What the values sum to per row, absorbed relevance included; `None` for methods without such a total.
-    pub expected: Option<f64>,
+    /// True if the values and what was absorbed sum to the seed.
+    pub is_conserved: bool,
+}
+
+/// The relevance of a node that the graph computes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelevanceOutput {
+    /// Name of the node.
+    pub node: String,
+    /// Name of the graph output; in contrastive mode positive minus negative.
+    pub output: String,
+    /// Names of the outputs of the positive and the negative channel, in contrastive mode.
+    pub channels: Option<[String; 2]>,
 }
 
 /// Appends the explanation that `request` asks for to `graph`, which has been prepared by the graph crate's passes.
@@ -106,8 +127,17 @@ pub fn explain(
     let mut b = Builder::new(&mut graph, request.method.name())?;
     let output_name = b.graph().value(output).name.clone();
     let batch = BatchAxis::of(&b, inputs.first().map_or(output, |i| i.input))?;
-    let mask = inputs.iter().any(|i| i.is_tokens).then(|| find_mask(b.graph())).flatten();
-    let start = seed(&mut b, output, request, inputs.iter().any(|i| i.is_tokens), mask)?;
+    let tokens = inputs.iter().any(|i| i.is_tokens);
+    let mask = tokens.then(|| find_mask(b.graph(), output)).flatten();
+    let decoder = has_decoder_ids(b.graph());
+    let own_inputs = b.graph().inputs.len();
+    let start = seed(&mut b, output, request, Inputs { tokens, decoder, mask })?;
+    let seed_inputs = match request.target {
+        Target::Seed => {
+            b.graph().inputs[own_inputs..].iter().map(|v| b.graph().value(*v).name.clone()).collect()
+        }
+        _ => vec![],
+    };
     let reachable = carriers(b.graph(), &roots, &[start.value])?;
     for input in &inputs {
         if !input.roots.iter().any(|r| reachable.contains(r)) {
@@ -117,11 +147,11 @@ pub fn explain(
             )));
         }
     }
-    let mut ledger = Ledger::new(rules.is_relevance());
+    let mut ledger = Ledger::with_channels(rules.is_relevance(), rules.channels());
     let walked = propagate(
         &mut b,
         rules.as_ref(),
-        Start { seeds: &[(start.value, start.signal)], one_hot: start.one_hot },
+        Start { seeds: vec![(start.value, start.signals.clone())], one_hot: start.one_hot },
         &roots,
         &batch,
         &mut ledger,
@@ -133,11 +163,11 @@ pub fn explain(
         None => None,
         Some((table, nodes)) => {
             let output = add_output(&mut b, table, "ledger");
-            Some(LedgerLayout { output, nodes, columns: &COLUMNS })
+            Some(LedgerLayout { output, nodes, columns: column_names(rules.channels()) })
         }
     };
     let relevance = relevance_outputs(&mut b, request, &walked)?;
-    let Seed { value, signal, one_hot, target, task, total, mut notes } = start;
+    let Seed { value, signals, one_hot, target, task, is_difference, mut notes } = start;
     if sequence_rows {
         notes.push(
             "the first axis of the input is the time axis of a recurrent layer: its rows are steps of one sequence, \
@@ -164,8 +194,14 @@ pub fn explain(
             .filter(|_| request.target != Target::Input)
             .map(|target| add_output(&mut b, target, "exegesis/target"));
         score_output = Some(add_output(&mut b, value, "exegesis/score"));
-        if let Some(sum) = batch.row_sums(&mut b, one_hot.map_or(signal, |seed| seed.amount))? {
-            seed_sum_output = Some(add_output(&mut b, sum, "exegesis/seed_sum"));
+        let mut sums = vec![];
+        for (channel, signal) in signals.iter().enumerate() {
+            let lone = one_hot.filter(|_| channel == 0).map_or(*signal, |seed| seed.amount);
+            sums.extend(batch.row_sums(&mut b, lone)?);
+        }
+        if sums.len() == signals.len() && !is_difference {
+            let sums = if sums.len() == 1 { sums[0] } else { b.concat(&sums, 1)? };
+            seed_sum_output = Some(add_output(&mut b, sums, "exegesis/seed_sum"));
         }
     }
     for substitution in &walked.substitutions {
@@ -189,8 +225,11 @@ pub fn explain(
         ledger,
         relevance,
         substitutions: walked.substitutions,
+        rules: walked.rules,
+        seed_inputs,
+        channels: rules.channels(),
         notes,
-        expected: rules.is_relevance().then_some(total),
+        is_conserved: rules.is_relevance(),
     })
 }
 
@@ -266,8 +305,12 @@ fn finish(graph: &mut Graph) -> Result<()> {
 fn rule_set(graph: &Graph, method: &Method, roots: &[ValueId], output: ValueId) -> Result<Box<dyn RuleSet>> {
     Ok(match method {
         Method::Gradient | Method::InputXGradient => Box::new(Gradient),
-        Method::DlBacktrace(_) => {
-            Box::new(DlBacktraceRules { embedding_adds: embedding_adds(graph, roots, output)? })
+        Method::DlBacktrace(options) => {
+            let embedding_adds = match options.const_add {
+                ConstAdd::Share => FxHashSet::default(),
+                ConstAdd::Auto | ConstAdd::Pass => embedding_adds(graph, roots, output)?,
+            };
+            Box::new(DlBacktraceRules::new(options.clone(), embedding_adds, graph))
         }
     })
 }
@@ -322,20 +365,23 @@ fn mark_masks(graph: &mut Graph, roots: &[ValueId], output: ValueId) -> Result<(
     Ok(())
 }
 
-/// The attention mask among the inputs, if there is exactly one.
-fn find_mask(graph: &Graph) -> Option<ValueId> {
+/// The attention mask among the inputs, if there is exactly one and it has the rows and tokens of the output.
+fn find_mask(graph: &Graph, output: ValueId) -> Option<ValueId> {
+    let tokens = graph.value(output).shape.as_ref()?.get(..2)?;
     let mut masks = graph
         .inputs
         .iter()
         .copied()
         .filter(|v| graph.value(*v).name.to_lowercase().contains("attention_mask"));
     match (masks.next(), masks.next()) {
-        (Some(mask), None) => {
-            let shape = graph.value(mask).shape.as_ref()?;
-            (shape.len() == 2).then_some(mask)
-        }
+        (Some(mask), None) => (graph.value(mask).shape.as_ref()?.as_slice() == tokens).then_some(mask),
         _ => None,
     }
+}
+
+/// True if the model reads the tokens of a decoder beside those of an encoder.
+fn has_decoder_ids(graph: &Graph) -> bool {
+    graph.inputs.iter().any(|v| graph.value(*v).name.to_lowercase().contains("decoder_input_ids"))
 }
 
 fn add_output(b: &mut Builder<'_>, value: ValueId, name: &str) -> String {
@@ -350,6 +396,68 @@ fn add_output(b: &mut Builder<'_>, value: ValueId, name: &str) -> String {
     name
 }
 
+/// The signal on an input, from all values where it is read.
+fn attribution(
+    b: &mut Builder<'_>,
+    request: &Request,
+    input: &ExplainedInput,
+    signals: &FxHashMap<ValueId, ValueId>,
+) -> Result<ValueId> {
+    let mut sum: Option<ValueId> = None;
+    for root in &input.roots {
+        let mut signal = match signals.get(root) {
+            Some(signal) => *signal,
+            None => continue,
+        };
+        if request.method == Method::InputXGradient {
+            signal = b.mul(*root, signal)?;
+        }
+        if input.is_tokens && !request.per_dim {
+            let rank = b.rank(signal)?;
+            let id_rank = b.rank(input.input)?;
+            let axes: Vec<usize> = (id_rank..rank).collect();
+            // The first version takes the mean over the embedding.
+            let kind = if is_first_version(&request.method) { ReduceKind::Mean } else { ReduceKind::Sum };
+            signal = b.reduce(kind, signal, &axes, false)?;
+        }
+        sum = Some(match sum {
+            None => signal,
+            Some(before) => b.add(before, signal)?,
+        });
+    }
+    let value = match sum {
+        Some(value) => value,
+        None => b.zeros_like(input.roots.first().copied().unwrap_or(input.input))?,
+    };
+    if input.is_tokens && !request.per_dim {
+        let shape: Vec<Dim> = b.shape(input.input)?.clone();
+        b.set_shape(value, shape);
+    }
+    Ok(value)
+}
+
+fn is_first_version(method: &Method) -> bool {
+    matches!(method, Method::DlBacktrace(options) if options.compat == Compat::V1)
+}
+
+/// Names of the outputs of both channels and of their difference.
+fn channel_outputs(
+    b: &mut Builder<'_>,
+    [positive, negative]: [ValueId; 2],
+    net_name: &str,
+    name: impl Fn(&str) -> String,
+) -> Result<(String, [String; 2])> {
+    // Rounding of differences may leave a channel a little below 0.
+    let (positive, negative) = (b.unary(Unary::Relu, positive)?, b.unary(Unary::Relu, negative)?);
+    let net = b.sub(positive, negative)?;
+    b.assume_shape(net, positive);
+    let output = add_output(b, net, net_name);
+    let mut named = |channel: &str, v: ValueId| add_output(b, v, &name(channel));
+    let [first, second] = CHANNELS;
+    let channels = [named(first, positive), named(second, negative)];
+    Ok((output, channels))
+}
+
 fn attribution_outputs(
     b: &mut Builder<'_>,
     request: &Request,
@@ -358,36 +466,26 @@ fn attribution_outputs(
 ) -> Result<Vec<AttributionOutput>> {
     let mut outputs = vec![];
     for input in inputs {
-        let mut sum: Option<ValueId> = None;
-        for root in &input.roots {
-            let mut signal = match walked.signals.get(root) {
-                Some(signal) => *signal,
-                None => continue,
-            };
-            if request.method == Method::InputXGradient {
-                signal = b.mul(*root, signal)?;
+        let values: Vec<ValueId> = walked
+            .channels
+            .iter()
+            .map(|signals| attribution(b, request, input, signals))
+            .collect::<Result<_>>()?;
+        let (output, channels) = match values.as_slice() {
+            [positive, negative] => {
+                let net = format!("attribution/{}", input.name);
+                let name = |channel: &str| format!("{channel}/{}", input.name);
+                let (output, channels) = channel_outputs(b, [*positive, *negative], &net, name)?;
+                (output, Some(channels))
             }
-            if input.is_tokens && !request.per_dim {
-                let rank = b.rank(signal)?;
-                let id_rank = b.rank(input.input)?;
-                let axes: Vec<usize> = (id_rank..rank).collect();
-                signal = b.reduce_sum(signal, &axes, false)?;
-            }
-            sum = Some(match sum {
-                None => signal,
-                Some(before) => b.add(before, signal)?,
-            });
-        }
-        let value = match sum {
-            Some(value) => value,
-            None => b.zeros_like(input.roots.first().copied().unwrap_or(input.input))?,
+            values => (add_output(b, values[0], &format!("attribution/{}", input.name)), None),
         };
-        if input.is_tokens && !request.per_dim {
-            let shape: Vec<Dim> = b.shape(input.input)?.clone();
-            b.set_shape(value, shape);
-        }
-        let output = add_output(b, value, &format!("attribution/{}", input.name));
-        outputs.push(AttributionOutput { input: input.name.clone(), output, is_tokens: input.is_tokens });
+        outputs.push(AttributionOutput {
+            input: input.name.clone(),
+            output,
+            is_tokens: input.is_tokens,
+            channels,
+        });
     }
     Ok(outputs)
 }
@@ -396,16 +494,17 @@ fn relevance_outputs(
     b: &mut Builder<'_>,
     request: &Request,
     walked: &Walked,
-) -> Result<Vec<(String, String)>> {
+) -> Result<Vec<RelevanceOutput>> {
     if request.nodes == NodeSelection::None {
         return Ok(vec![]);
     }
     let mut wanted: Vec<(String, ValueId)> = vec![];
-    let mut values: Vec<(&ValueId, &ValueId)> = walked.signals.iter().collect();
+    let mut values: Vec<ValueId> = walked.channels.iter().flat_map(|c| c.keys().copied()).collect();
     values.sort();
-    for (value, signal) in values {
-        if let Some(node) = b.graph().producer_node(*value) {
-            wanted.push((node.name.clone(), *signal));
+    values.dedup();
+    for value in values {
+        if let Some(node) = b.graph().producer_node(value) {
+            wanted.push((node.name.clone(), value));
         }
     }
     if let NodeSelection::Named(names) = &request.nodes {
@@ -418,11 +517,28 @@ fn relevance_outputs(
         }
         wanted.retain(|(node, _)| names.contains(node));
     }
-    Ok(wanted
-        .into_iter()
-        .map(|(node, signal)| {
-            let output = add_output(b, signal, &format!("relevance/{node}"));
-            (node, output)
-        })
-        .collect())
+    let mut outputs = vec![];
+    for (node, value) in wanted {
+        let signals: Vec<ValueId> = walked
+            .channels
+            .iter()
+            .map(|signals| match signals.get(&value) {
+                Some(signal) => Ok(*signal),
+                None => Ok(b.zeros_like(value)?),
+            })
+            .collect::<Result<_>>()?;
+        outputs.push(match signals.as_slice() {
+            [positive, negative] => {
+                let net = format!("relevance/{node}");
+                let name = |channel: &str| format!("relevance/{channel}/{node}");
+                let (output, channels) = channel_outputs(b, [*positive, *negative], &net, name)?;
+                RelevanceOutput { node, output, channels: Some(channels) }
+            }
+            signals => {
+                let output = add_output(b, signals[0], &format!("relevance/{node}"));
+                RelevanceOutput { node, output, channels: None }
+            }
+        });
+    }
+    Ok(outputs)
 }

@@ -61,6 +61,12 @@ pub fn explained_inputs(graph: &Graph, names: &[String]) -> Result<Vec<Explained
         match (named.as_slice(), tables.as_slice()) {
             ([], []) => {}
             ([one], _) | ([], [one]) => chosen.push(*one),
+            // An encoder's and its decoder's.
+            (&[one, other], _)
+                if [one, other].iter().filter(|v| is_decoder(&graph.value(**v).name)).count() == 1 =>
+            {
+                chosen.extend([one, other]);
+            }
             ([], many) | (many, _) => {
                 let list: Vec<String> = many.iter().map(|v| describe(*v)).collect();
                 return Err(Error::Request(format!(
@@ -104,6 +110,10 @@ pub fn explained_inputs(graph: &Graph, names: &[String]) -> Result<Vec<Explained
             Ok(ExplainedInput { name, input, roots, is_tokens: true })
         })
         .collect()
+}
+
+fn is_decoder(name: &str) -> bool {
+    name.to_lowercase().contains("decoder")
 }
 
 /// Outputs of the table look-ups that the ids feed, through casts, index movement and bounds only.

@@ -19,18 +19,35 @@ pub enum Class {
     Constant,
     /// Initial states of recurrent layers.
     InitialState,
+    /// Losses that only the first version's rules have.
+    Compat,
 }
 
 /// Column names of the ledger, in order: what came in, what went out, one per [`Class`], and what is left over.
-pub const COLUMNS: [&str; 8] =
-    ["in", "out", "bias", "dead", "saturation", "constant", "initial_state", "residual"];
+pub const COLUMNS: [&str; 9] =
+    ["in", "out", "bias", "dead", "saturation", "constant", "initial_state", "compat", "residual"];
 
 /// Column of what is left over: `in` minus all others.
-const RESIDUAL: usize = 7;
+const RESIDUAL: usize = 8;
+
+/// Names of channels that flow together, in order.
+pub const CHANNELS: [&str; 2] = ["positive", "negative"];
+
+/// Column names for a number of channels: [`COLUMNS`], or those of each channel with its name in front.
+pub fn column_names(channels: usize) -> Vec<String> {
+    match channels {
+        1 => COLUMNS.iter().map(ToString::to_string).collect(),
+        _ => CHANNELS[..channels.min(CHANNELS.len())]
+            .iter()
+            .flat_map(|channel| COLUMNS.iter().map(move |column| format!("{channel}_{column}")))
+            .collect(),
+    }
+}
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 5] = [Self::Bias, Self::Dead, Self::Saturation, Self::Constant, Self::InitialState];
+    pub const ALL: [Self; 6] =
+        [Self::Bias, Self::Dead, Self::Saturation, Self::Constant, Self::InitialState, Self::Compat];
 
     fn column(self) -> usize {
         match self {
@@ -39,6 +56,7 @@ impl Class {
             Self::Saturation => 4,
             Self::Constant => 5,
             Self::InitialState => 6,
+            Self::Compat => 7,
         }
     }
 }
@@ -46,7 +64,8 @@ impl Class {
 struct Entry {
     node: String,
     op: String,
-    columns: [Option<ValueId>; RESIDUAL],
+    /// Per channel.
+    columns: Vec<[Option<ValueId>; RESIDUAL]>,
     complete: bool,
 }
 
@@ -64,6 +83,9 @@ pub struct LedgerNode {
 #[derive(Default)]
 pub struct Ledger {
     enabled: bool,
+    channels: usize,
+    /// Channel that amounts are booked to.
+    channel: usize,
     entries: Vec<Entry>,
     by_name: FxHashMap<String, usize>,
     current: usize,
@@ -72,9 +94,19 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A ledger that appends sums, or one that appends nothing.
+    /// A ledger of one channel that appends sums, or one that appends nothing.
     pub fn new(enabled: bool) -> Self {
-        Self { enabled, ..Self::default() }
+        Self::with_channels(enabled, 1)
+    }
+
+    /// The same for a number of channels that flow together.
+    pub fn with_channels(enabled: bool, channels: usize) -> Self {
+        Self { enabled, channels, ..Self::default() }
+    }
+
+    /// Turns to a channel: what is booked from here on is its own.
+    pub(crate) fn enter(&mut self, channel: usize) {
+        self.channel = channel;
     }
 
     /// True if sums are appended.
@@ -82,28 +114,30 @@ impl Ledger {
         self.enabled
     }
 
-    /// What was absorbed by all entries, per class that occurs: `[batch, 1]` each.
+    /// What was absorbed by all entries, per channel and class that occurs: `[batch, 1]` each.
     ///
     /// # Errors
     /// The graph can't be treated.
-    pub fn totals(self, b: &mut Builder<'_>) -> Result<Vec<(Class, ValueId)>> {
+    pub fn totals(self, b: &mut Builder<'_>) -> Result<Vec<(usize, Class, ValueId)>> {
         let mut totals = vec![];
-        for class in Class::ALL {
-            let mut sum: Option<ValueId> = None;
-            for booked in self.entries.iter().filter_map(|e| e.columns[class.column()]) {
-                sum = Some(match sum {
-                    None => booked,
-                    Some(before) => b.add(before, booked)?,
-                });
-            }
-            if let Some(sum) = sum {
-                totals.push((class, b.unary(exegesis_graph::op::Unary::Identity, sum)?));
+        for channel in 0..self.channels {
+            for class in Class::ALL {
+                let mut sum: Option<ValueId> = None;
+                for booked in self.entries.iter().filter_map(|e| e.columns[channel][class.column()]) {
+                    sum = Some(match sum {
+                        None => booked,
+                        Some(before) => b.add(before, booked)?,
+                    });
+                }
+                if let Some(sum) = sum {
+                    totals.push((channel, class, b.unary(exegesis_graph::op::Unary::Identity, sum)?));
+                }
             }
         }
         Ok(totals)
     }
 
-    /// Turns to the entry of `node` and books what arrives at it from other nodes of the user's model.
+    /// Turns to the entry of `node` and books what arrives at it, per channel, from other nodes of the user's model.
     ///
     /// # Errors
     /// The graph can't be treated.
@@ -112,7 +146,7 @@ impl Ledger {
         b: &mut Builder<'_>,
         batch: &BatchAxis,
         node: &Node,
-        arrived: &[ValueId],
+        arrived: &[Vec<ValueId>],
     ) -> Result<()> {
         if !self.enabled {
             return Ok(());
@@ -125,15 +159,19 @@ impl Ledger {
                 self.entries.push(Entry {
                     node: name.to_string(),
                     op: node.op.name().to_string(),
-                    columns: [None; RESIDUAL],
+                    columns: vec![[None; RESIDUAL]; self.channels],
                     complete: true,
                 });
                 self.entries.len() - 1
             }
         };
-        for signal in arrived {
-            self.book(b, batch, 0, *signal)?;
+        for (channel, signals) in arrived.iter().enumerate() {
+            self.enter(channel);
+            for signal in signals {
+                self.book(b, batch, 0, *signal)?;
+            }
         }
+        self.enter(0);
         Ok(())
     }
 
@@ -185,7 +223,8 @@ impl Ledger {
                 let own = b.dtype(sum);
                 let to = *self.dtype.get_or_insert(if own == DType::F64 { own } else { DType::F32 });
                 let sum = if own == to { sum } else { b.op(Cast { to }, &[sum])? };
-                entry.columns[column] = Some(match entry.columns[column] {
+                let cell = &mut entry.columns[self.channel][column];
+                *cell = Some(match *cell {
                     None => sum,
                     Some(before) => b.add(before, sum)?,
                 });
@@ -207,7 +246,8 @@ impl Ledger {
         self.entries.iter().filter(|e| !e.complete).map(|e| e.node.clone()).collect()
     }
 
-    /// Appends the table `[batch, nodes, columns]` in float32 (float64 in a float64 model); rows in the order of the walk (from the output).
+    /// Appends the table `[batch, nodes, columns]` in float32 (float64 in a float64 model): rows in the order of the walk
+    /// (from the output), columns as [`column_names`] says.
     ///
     /// # Errors
     /// The graph can't be treated.
@@ -217,11 +257,11 @@ impl Ledger {
         // Most columns of most nodes are empty: all of these read the one zero that stands first.
         let mut indices: Vec<i64> = vec![];
         for entry in self.entries.into_iter().filter(|e| e.complete) {
-            let Some(arrived) = entry.columns[0] else { continue };
+            let Some(arrived) = entry.columns.iter().find_map(|columns| columns[0]) else { continue };
             if cells.is_empty() {
                 cells.push(b.zeros_like(arrived)?);
             }
-            for column in &entry.columns[..RESIDUAL] {
+            for column in entry.columns.iter().flatten() {
                 indices.push(column.map_or(0, |_| cells.len() as i64));
                 cells.extend(column);
             }
@@ -233,13 +273,16 @@ impl Ledger {
         let cells = join(b, cells)?;
         let indices = b.ints(&indices);
         let flat = b.op(Gather { axis: 1 }, &[cells, indices])?;
-        let booked = b.reshape_to(flat, &[-1, nodes.len() as i64, RESIDUAL as i64])?;
+        let rows = (nodes.len() * self.channels) as i64;
+        let booked = b.reshape_to(flat, &[-1, rows, RESIDUAL as i64])?;
         let mut rest = b.slice(booked, 2, 0, 1, 1)?;
         for column in 1..RESIDUAL as i64 {
             let absorbed = b.slice(booked, 2, column, column + 1, 1)?;
             rest = b.sub(rest, absorbed)?;
         }
-        Ok(Some((b.concat(&[booked, rest], 2)?, nodes)))
+        let table = b.concat(&[booked, rest], 2)?;
+        let columns = (self.channels * COLUMNS.len()) as i64;
+        Ok(Some((b.reshape_to(table, &[-1, nodes.len() as i64, columns])?, nodes)))
     }
 }
 

@@ -21,12 +21,15 @@ mod walk;
 
 pub use batch::BatchAxis;
 pub use dlbacktrace::DlBacktraceRules;
+pub use dlbacktrace::options::{
+    Bilinear, Compat, ConstAdd, DivRule, DlBacktrace, GateRule, Mode, MulRule, Norm, ScoreBias, SeedValue,
+};
 pub use error::{Error, MissingRule, Result};
-pub use explain::{AttributionOutput, Explained, LedgerLayout, explain};
+pub use explain::{AttributionOutput, Explained, LedgerLayout, RelevanceOutput, explain};
 pub use explained_input::{ExplainedInput, explained_inputs};
 pub use gradient::Gradient;
-pub use ledger::{COLUMNS as LEDGER_COLUMNS, Class, Ledger, LedgerNode};
-pub use method::{DlBacktrace, Method, MethodInfo, ParameterInfo};
+pub use ledger::{CHANNELS, COLUMNS as LEDGER_COLUMNS, Class, Ledger, LedgerNode, column_names};
+pub use method::{Method, MethodInfo, ParameterInfo};
 pub use request::{NodeSelection, Request, Score, Target, Task};
 pub use rule::{Context, OneHot, Outcome, RuleSet};
-pub use walk::{OnMissingRule, Start, Substitution, Walked, carriers, propagate};
+pub use walk::{AppliedRule, OnMissingRule, SeedOn, Start, Substitution, Walked, carriers, propagate};

@@ -10,8 +10,8 @@ mod resize;
 pub use convolution::{Geometry, Window, adjoint_of_windows, geometry};
 pub use einsum::{einsum_adjoint, is_reversible_einsum};
 
-use exegesis_graph::op::{self, CoordinateMode, ReduceKind};
-use exegesis_graph::{Dim, Node, Op, Tensor, ValueId};
+use exegesis_graph::op::{self, CoordinateMode, ReduceKind, ResizeMode, Unary};
+use exegesis_graph::{Builder, Dim, Node, Op, Tensor, ValueId};
 
 use crate::Result;
 use crate::rule::{Context, OneHot};
@@ -23,6 +23,28 @@ pub enum Coefficients {
     Signed,
     /// `|W|`.
     Absolute,
+    /// `max(W, 0)`; for maps that split only.
+    Positive,
+    /// `max(-W, 0)`; for maps that split only.
+    Negative,
+}
+
+impl Coefficients {
+    /// `w` in this form.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn of(self, b: &mut Builder<'_>, w: ValueId) -> Result<ValueId> {
+        Ok(match self {
+            Self::Signed => w,
+            Self::Absolute => b.abs(w)?,
+            Self::Positive => b.unary(Unary::Relu, w)?,
+            Self::Negative => {
+                let flipped = b.unary(Unary::Neg, w)?;
+                b.unary(Unary::Relu, flipped)?
+            }
+        })
+    }
 }
 
 /// Fewest classes of a head whose rows are picked for a one-hot seed.
@@ -147,10 +169,59 @@ impl LinearMap {
     }
 
     fn weight(&self, cx: &mut Context<'_, '_>, weight: ValueId, form: Coefficients) -> Result<ValueId> {
-        match form {
-            Coefficients::Signed => Ok(weight),
-            Coefficients::Absolute => Ok(cx.b.abs(weight)?),
+        form.of(cx.b, weight)
+    }
+
+    /// The output `y`.
+    ///
+    /// # Errors
+    /// The node has none.
+    pub fn output(&self) -> Result<ValueId> {
+        Ok(self
+            .node
+            .output(0)
+            .ok_or_else(|| exegesis_graph::Error::malformed("a linear map without output"))?)
+    }
+
+    /// True if the positive and the negative coefficients can be used by themselves.
+    pub fn splits(&self) -> bool {
+        match (&self.kind, &self.node.op) {
+            (Kind::Gemm { .. }, Op::Gemm(gemm)) => gemm.alpha > 0.0,
+            (Kind::Right(_) | Kind::Left(_) | Kind::Linear { .. }, _) => true,
+            (Kind::Conv(_) | Kind::ConvTranspose(_), _) => true,
+            _ => false,
         }
+    }
+
+    /// True for convolutions, transposed ones included.
+    pub fn is_convolution(&self) -> bool {
+        matches!(self.kind, Kind::Conv(_) | Kind::ConvTranspose(_))
+    }
+
+    /// True if no coefficient is negative.
+    pub fn is_non_negative(&self) -> bool {
+        match (&self.kind, &self.node.op) {
+            (Kind::Resize, Op::Resize(resize)) => resize.mode != ResizeMode::Cubic,
+            (Kind::AveragePool | Kind::GlobalAveragePool | Kind::Reduce { .. } | Kind::CumSum, _) => true,
+            _ => false,
+        }
+    }
+
+    /// Terms per output, or what a large layer has where that is not known.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn fan_in(&self, cx: &Context<'_, '_>) -> Result<usize> {
+        let shape = |w: ValueId| cx.b.static_shape(w).filter(|s| !s.is_empty());
+        let terms = match &self.kind {
+            Kind::Right(_) => cx.b.shape(self.x)?.last().and_then(Dim::fixed),
+            Kind::Left(w) => shape(*w).and_then(|s| s.last().copied()),
+            Kind::Gemm { weight, .. } => shape(*weight).map(|s| s.iter().product::<usize>()),
+            Kind::Linear { weight, .. } => shape(*weight).and_then(|s| s.iter().max().copied()),
+            Kind::Conv(w) | Kind::ConvTranspose(w) => shape(*w).map(|s| s[1..].iter().product()),
+            _ => None,
+        };
+        Ok(terms.unwrap_or(crate::dlbacktrace::MANY_TERMS))
     }
 
     fn weights(
@@ -179,7 +250,7 @@ impl LinearMap {
             }
             Kind::Gemm { weight, carrier_is_a } => {
                 let Op::Gemm(gemm) = &self.node.op else { unreachable!("kind follows the operator") };
-                let alpha = if form == Coefficients::Absolute { gemm.alpha.abs() } else { gemm.alpha };
+                let alpha = if form == Coefficients::Signed { gemm.alpha } else { gemm.alpha.abs() };
                 let w = self.weight(cx, *weight, form)?;
                 let operands = if *carrier_is_a { [v, w] } else { [w, v] };
                 cx.b.op(op::Gemm { alpha, ..gemm.clone() }, &operands)?
@@ -214,10 +285,25 @@ impl LinearMap {
     /// The graph can't be treated.
     pub fn total_magnitude(&self, cx: &mut Context<'_, '_>, v: ValueId, floor: f64) -> Result<ValueId> {
         let bias = match self.bias {
-            Some(bias) => {
-                let bias = cx.b.abs(bias)?;
-                Some(cx.b.add_scalar(bias, floor)?)
-            }
+            Some(bias) => Some(cx.b.abs(bias)?),
+            None => None,
+        };
+        self.magnitude(cx, v, bias, floor)
+    }
+
+    /// `|W| v + offset + floor` for `v >= 0` of the shape of `x` and an offset of the shape of the bias.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn magnitude(
+        &self,
+        cx: &mut Context<'_, '_>,
+        v: ValueId,
+        offset: Option<ValueId>,
+        floor: f64,
+    ) -> Result<ValueId> {
+        let bias = match offset {
+            Some(offset) => Some(cx.b.add_scalar(offset, floor)?),
             None => match self.output_channels(cx)? {
                 Some(n) => {
                     let floors = Tensor::from_f64(cx.b.dtype(self.x), vec![n], vec![floor; n])?;
@@ -355,7 +441,7 @@ impl LinearMap {
             }
             Kind::Gemm { weight, carrier_is_a } => {
                 let Op::Gemm(gemm) = &self.node.op else { unreachable!("kind follows the operator") };
-                let alpha = if form == Coefficients::Absolute { gemm.alpha.abs() } else { gemm.alpha };
+                let alpha = if form == Coefficients::Signed { gemm.alpha } else { gemm.alpha.abs() };
                 let w = self.weight(cx, *weight, form)?;
                 gemm_adjoint(cx, g, w, alpha, (gemm.transA, gemm.transB), *carrier_is_a)?
             }

@@ -1,10 +1,7 @@
 //! The methods by name, their parameters, and what their reference page says.
 
+use crate::dlbacktrace::options::{DlBacktrace, Mode};
 use crate::error::{Error, Result};
-
-/// Options of DLBacktrace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DlBacktrace {}
 
 /// An attribution method with its parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,19 +72,16 @@ const CATALOGUE: &[MethodInfo] = &[
         name: "dlbacktrace",
         summary: "Relevance 1 starts at the target and is traced back: each unit shares what it received among the \
                   terms that formed its value, in proportion to their magnitude. Biases keep their share, and the \
-                  ledger says how much stayed where. Values are never negative: they say how much a cell was \
-                  involved, not for or against.",
+                  ledger says how much stayed where. In default mode values are never negative: they say how much a cell \
+                  was involved, not for or against. In contrastive mode two channels are traced, one from the target and \
+                  one from its alternatives; the attribution is their difference.",
         formula: "R = |x| * |W|^T ( r / (|W||x| + |b|) ) per linear layer",
-        cost: "forward + about 2 forwards",
-        misleads: "Evidence against the target counts like evidence for it. A large share left at biases means the \
-                   map speaks for a small part of the decision.",
+        cost: "forward + about 2 forwards; contrastive: forward + about 5",
+        misleads: "In default mode evidence against the target counts like evidence for it. A large share left at \
+                   biases means the map speaks for a small part of the decision. In contrastive mode the channel that \
+                   dominates a unit takes the terms that agree with its sign, whatever they mean downstream.",
         citation: "Sankarapu et al. (2024), DLBacktrace, arXiv 2411.12643 (first version)",
-        parameters: &[ParameterInfo {
-            name: "mode",
-            default: "default",
-            values: "default",
-            doc: "default: one channel of magnitudes. The contrastive mode is not built in this version.",
-        }],
+        parameters: DlBacktrace::PARAMETERS,
     },
 ];
 
@@ -121,8 +115,12 @@ impl Method {
             "gradient" => Self::Gradient,
             "input-x-gradient" => Self::InputXGradient,
             "dlbacktrace" => {
-                pairs.retain(|(key, value)| !(*key == "mode" && *value == "default"));
-                Self::dlbacktrace()
+                let mut options = DlBacktrace::default();
+                for (key, value) in pairs.drain(..) {
+                    options.set(key, value)?;
+                }
+                options.check()?;
+                Self::DlBacktrace(options)
             }
             _ => {
                 let names: Vec<&str> = CATALOGUE.iter().map(|m| m.name).collect();
@@ -153,13 +151,24 @@ impl Method {
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Gradient | Self::InputXGradient => vec![],
-            Self::DlBacktrace(_) => vec![("mode", "default".to_string())],
+            Self::DlBacktrace(options) => options.values(),
         }
     }
 
     /// True if the sign of a value says for or against the target.
     pub fn is_signed(&self) -> bool {
-        !self.is_relevance()
+        match self {
+            Self::DlBacktrace(options) => options.mode == Mode::Contrastive,
+            Self::Gradient | Self::InputXGradient => true,
+        }
+    }
+
+    /// Signals that flow together through the model.
+    pub fn channels(&self) -> usize {
+        match self {
+            Self::DlBacktrace(options) => options.channels(),
+            Self::Gradient | Self::InputXGradient => 1,
+        }
     }
 
     /// True if the method shares out a total, so that there is a ledger.

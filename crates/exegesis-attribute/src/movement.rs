@@ -12,6 +12,42 @@ use exegesis_graph::{Error, Node, Op, ValueId};
 use crate::rule::{Context, Outcome};
 use crate::{Result, linear};
 
+/// True for operators whose rule [`backward`] has.
+pub fn handles(op: &Op) -> bool {
+    match op {
+        Op::Unary(op::Unary::Identity)
+        | Op::Cast(_)
+        | Op::CastLike(_)
+        | Op::Concat(_)
+        | Op::DepthToSpace(_)
+        | Op::Expand(_)
+        | Op::Flatten(_)
+        | Op::Gather(_)
+        | Op::GatherElements(_)
+        | Op::GatherND(_)
+        | Op::GlobalMaxPool(_)
+        | Op::MaxPool(_)
+        | Op::Pad(_)
+        | Op::Reshape(_)
+        | Op::ReverseSequence(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterND(_)
+        | Op::Slice(_)
+        | Op::SpaceToDepth(_)
+        | Op::Split(_)
+        | Op::Squeeze(_)
+        | Op::Tile(_)
+        | Op::TopK(_)
+        | Op::Transpose(_)
+        | Op::Trilu(_)
+        | Op::Unsqueeze(_)
+        | Op::Variadic(Variadic::Max | Variadic::Min)
+        | Op::Where(_) => true,
+        Op::Reduce(reduce) => matches!(reduce.kind, ReduceKind::Max | ReduceKind::Min),
+        _ => false,
+    }
+}
+
 /// The rule of a selecting or moving operator, or `None` if the operator is of another kind.
 ///
 /// # Errors

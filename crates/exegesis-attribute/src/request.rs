@@ -19,8 +19,13 @@ pub enum Target {
     Difference(usize, usize),
     /// A cell of the output, by its indices behind the batch axis.
     Position(Vec<usize>),
+    /// Some coordinates of a box.
+    Coordinates(Vec<usize>),
     /// A class index per row, read from an additional int64 graph input `target` `[batch]`.
     Input,
+    /// A signal per channel, read from additional graph inputs of the output's shape: `seed/OUTPUT`, in contrastive mode
+    /// `seed/positive/OUTPUT` and `seed/negative/OUTPUT`.
+    Seed,
 }
 
 /// What the output means.
@@ -40,13 +45,15 @@ pub enum Task {
     BoundingBox,
     /// `[batch, tokens, vocabulary]`, the last position.
     NextToken,
+    /// `[batch, tokens, vocabulary]` of a decoder that reads an encoder, every position.
+    EncoderDecoder,
     /// `[batch, features]` without a meaning per unit.
     Embedding,
 }
 
 impl Task {
     /// All tasks, with their names on the command line.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Classification, "classification"),
         (Self::Binary, "binary"),
         (Self::MultiLabel, "multi-label"),
@@ -54,6 +61,7 @@ impl Task {
         (Self::Segmentation, "segmentation"),
         (Self::BoundingBox, "bbox"),
         (Self::NextToken, "next-token"),
+        (Self::EncoderDecoder, "encoder-decoder"),
         (Self::Embedding, "embedding"),
     ];
 }
@@ -109,6 +117,10 @@ pub struct Request {
     pub task: Option<Task>,
     /// Logit or probability.
     pub score: Score,
+    /// Probability above which a cell belongs to a mask of one class.
+    pub threshold: f64,
+    /// The only decoded position that is explained; `None` is all of them.
+    pub step: Option<usize>,
     /// Output to explain; `None` is the first.
     pub output: Option<String>,
     /// Inputs to explain; empty chooses float inputs and token ids.
@@ -131,6 +143,8 @@ impl Request {
             target: Target::default(),
             task: None,
             score: Score::default(),
+            threshold: 0.5,
+            step: None,
             output: None,
             explain: vec![],
             on_missing_rule: OnMissingRule::default(),

@@ -10,7 +10,7 @@ use exegesis_graph::{Builder, DType, Dim, Error, Graph, Node, Op, Subgraph, Tens
 use crate::Result;
 use crate::ledger::{Class, Ledger};
 use crate::rule::{Context, Outcome, RuleSet};
-use crate::walk::{OnMissingRule, propagate};
+use crate::walk::{OnMissingRule, SeedOn, Start, propagate};
 
 /// Own operands of a Loop before its carried values: trip count and condition.
 const OWN: usize = 2;
@@ -40,11 +40,14 @@ pub fn backward(
     rules: &dyn RuleSet,
     cx: &mut Context<'_, '_>,
     node: &Node,
-    signals: &[Option<ValueId>],
+    signals: &[Vec<Option<ValueId>>],
     on_missing: OnMissingRule,
-) -> Result<Outcome> {
+) -> Result<Vec<Outcome>> {
+    let channels = signals.len();
+    cx.rule = "loop";
+    let refuse = |reason: &str| Ok(vec![Outcome::NoRule(reason.to_string())]);
     let Op::Loop(forward) = &node.op else {
-        return Ok(Outcome::NoRule("it is not a Loop".into()));
+        return refuse("it is not a Loop");
     };
     let body = &forward.body;
     let states = body.graph.inputs.len().saturating_sub(OWN);
@@ -65,7 +68,7 @@ pub fn backward(
         .collect();
     let entered = emit_entering_states(cx, node, states)?;
     let Some(first) = entered.first().copied() else {
-        return Ok(Outcome::NoRule("a Loop without carried values has no rule".into()));
+        return refuse("a Loop without carried values has no rule");
     };
 
     // The body of the reverse loop starts as a copy of the forward one.
@@ -76,29 +79,38 @@ pub fn backward(
         Captures { outer: node.inputs[first_capture..].to_vec(), inner: body.captures.clone() };
     let trip = reverse.add_input("reverse_trip", DType::I64, vec![]);
     let condition = reverse.add_input("reverse_condition", DType::Bool, vec![]);
+    // Carried values of the reverse loop: the signals on all states, then the sums of those on captured values, channel by
+    // channel within each.
     let mut carried_in = vec![];
     let mut initial = vec![];
     for k in &real_states {
         let outer_final = node.output(*k);
-        let start = match (signals.get(*k).copied().flatten(), outer_final, node.input(OWN + k)) {
-            (Some(signal), _, _) => signal,
-            (None, Some(value), _) | (None, None, Some(value)) => cx.b.zeros_like(value)?,
-            (None, None, None) => return Ok(Outcome::NoRule("a carried value is missing".into())),
-        };
-        initial.push(start);
-        let value = cx.b.graph().value(start).clone();
-        let dtype = value.dtype.unwrap_or(DType::F32);
-        let shape =
-            value.shape.ok_or_else(|| Error::unsupported("the rank of a carried value is unknown"))?;
-        carried_in.push(reverse.add_input(&format!("signal_state{k}"), dtype, shape));
+        for (channel, signals) in signals.iter().enumerate() {
+            let start = match (signals.get(*k).copied().flatten(), outer_final, node.input(OWN + k)) {
+                (Some(signal), _, _) => signal,
+                (None, Some(value), _) | (None, None, Some(value)) => cx.b.zeros_like(value)?,
+                (None, None, None) => return refuse("a carried value is missing"),
+            };
+            initial.push(start);
+            let value = cx.b.graph().value(start).clone();
+            let dtype = value.dtype.unwrap_or(DType::F32);
+            let shape =
+                value.shape.ok_or_else(|| Error::unsupported("the rank of a carried value is unknown"))?;
+            carried_in.push(reverse.add_input(&format!("signal{channel}_state{k}"), dtype, shape));
+        }
     }
     let mut sums_in = vec![];
     for k in &summed {
-        let Some(outer) = node.input(first_capture + k) else { continue };
-        let zero = cx.b.zeros_like(outer)?;
-        initial.push(zero);
-        let shape = cx.b.shape(outer)?.clone();
-        sums_in.push(reverse.add_input(&format!("signal_capture{k}"), cx.b.dtype(outer), shape));
+        let Some(outer) = node.input(first_capture + k) else {
+            return refuse("a captured value is missing");
+        };
+        for channel in 0..channels {
+            let zero = cx.b.zeros_like(outer)?;
+            initial.push(zero);
+            let shape = cx.b.shape(outer)?.clone();
+            let name = format!("signal{channel}_capture{k}");
+            sums_in.push(reverse.add_input(&name, cx.b.dtype(outer), shape));
+        }
     }
     let trips = trip_count(cx.b, first)?;
     let one = cx.b.constant(Tensor::scalar(1i64));
@@ -121,15 +133,26 @@ pub fn backward(
             vec![Some(own_inputs[OWN + k])],
         )?;
     }
-    let mut seeds: Vec<(ValueId, ValueId)> =
-        real_states.iter().zip(&carried_in).map(|(k, signal)| (own_outputs[1 + k], *signal)).collect();
+    let mut seeds: Vec<SeedOn> = real_states
+        .iter()
+        .zip(carried_in.chunks(channels))
+        .map(|(k, signals)| (own_outputs[1 + k], signals.to_vec()))
+        .collect();
     for (j, output) in own_outputs.iter().enumerate().skip(1 + states) {
-        if let Some(signal) = signals.get(j - 1).copied().flatten() {
-            let stack = captures.add(cx.b, &mut reverse, &format!("signal_scan{j}"), signal);
-            let slice =
-                reverse.add_op(&format!("signal_of_scan{j}"), Gather { axis: 0 }, &[stack, own_inputs[0]]);
-            seeds.push((*output, slice));
+        let arrived: Vec<Option<ValueId>> =
+            signals.iter().map(|signals| signals.get(j - 1).copied().flatten()).collect();
+        let Some(like) = arrived.iter().flatten().next().copied() else { continue };
+        let mut slices = vec![];
+        for (channel, signal) in arrived.into_iter().enumerate() {
+            let signal = match signal {
+                Some(signal) => signal,
+                None => cx.b.zeros_like(like)?,
+            };
+            let name = format!("signal{channel}_scan{j}");
+            let stack = captures.add(cx.b, &mut reverse, &name, signal);
+            slices.push(reverse.add_op(&format!("{name}_now"), Gather { axis: 0 }, &[stack, own_inputs[0]]));
         }
+        seeds.push((*output, slices));
     }
     let roots: Vec<ValueId> = real_states
         .iter()
@@ -139,46 +162,50 @@ pub fn backward(
         .collect();
 
     let with_ledger = cx.ledger.is_enabled();
-    let mut collected = vec![];
+    // Slices whose signals are stacked, with the channel of each.
+    let mut collected: Vec<(&Slice, usize)> = vec![];
     let totals = {
         let mut inner = Builder::new(&mut reverse, rules.name())?;
-        let mut ledger = Ledger::new(with_ledger);
+        let mut ledger = Ledger::with_channels(with_ledger, channels);
         let rows = cx.batch.in_body();
-        let walked =
-            propagate(&mut inner, rules, seeds.as_slice().into(), &roots, &rows, &mut ledger, on_missing)?;
+        let start = Start { seeds, one_hot: None };
+        let walked = propagate(&mut inner, rules, start, &roots, &rows, &mut ledger, on_missing)?;
         let go_on = inner.unary(Unary::Identity, condition)?;
         let mut outputs = vec![go_on];
-        for (root, carried) in roots.iter().zip(carried_in.iter().chain(&sums_in)).take(real_states.len()) {
-            let signal = match walked.signals.get(root) {
-                Some(signal) => *signal,
-                None => inner.zeros_like(*carried)?,
-            };
-            let signal = inner.unary(Unary::Identity, signal)?;
-            outputs.push(signal);
-        }
-        for slice in &slices {
-            if let Some(signal) = walked.signals.get(&slice.taken) {
-                collected.push((slice, *signal));
+        let (state_roots, other_roots) = roots.split_at(real_states.len());
+        for (root, carried) in state_roots.iter().zip(carried_in.chunks(channels)) {
+            for (signals, carried) in walked.channels.iter().zip(carried) {
+                let signal = match signals.get(root) {
+                    Some(signal) => *signal,
+                    None => inner.zeros_like(*carried)?,
+                };
+                outputs.push(inner.unary(Unary::Identity, signal)?);
             }
         }
-        for (root, sum) in roots.iter().skip(real_states.len()).zip(&sums_in) {
-            outputs.push(match walked.signals.get(root) {
-                Some(signal) => inner.add(*sum, *signal)?,
-                None => inner.unary(Unary::Identity, *sum)?,
-            });
+        for (root, sums) in other_roots.iter().zip(sums_in.chunks(channels)) {
+            for (signals, sum) in walked.channels.iter().zip(sums) {
+                outputs.push(match signals.get(root) {
+                    Some(signal) => inner.add(*sum, *signal)?,
+                    None => inner.unary(Unary::Identity, *sum)?,
+                });
+            }
         }
-        for (slice, signal) in &collected {
-            let index = match inner.dtype(slice.index) {
-                DType::I64 => inner.unary(Unary::Identity, slice.index)?,
-                _ => inner.op(exegesis_graph::op::Cast { to: DType::I64 }, &[slice.index])?,
-            };
-            outputs.push(index);
-            outputs.push(inner.unary(Unary::Identity, *signal)?);
+        for slice in &slices {
+            for (channel, signals) in walked.channels.iter().enumerate() {
+                let Some(signal) = signals.get(&slice.taken) else { continue };
+                let index = match inner.dtype(slice.index) {
+                    DType::I64 => inner.unary(Unary::Identity, slice.index)?,
+                    _ => inner.op(exegesis_graph::op::Cast { to: DType::I64 }, &[slice.index])?,
+                };
+                outputs.push(index);
+                outputs.push(inner.unary(Unary::Identity, *signal)?);
+                collected.push((slice, channel));
+            }
         }
         let totals = ledger.totals(&mut inner)?;
-        outputs.extend(totals.iter().map(|(_, total)| *total));
+        outputs.extend(totals.iter().map(|(_, _, total)| *total));
         inner.graph_mut().outputs = outputs;
-        totals.into_iter().map(|(class, _)| class).collect::<Vec<Class>>()
+        totals.into_iter().map(|(channel, class, _)| (channel, class)).collect::<Vec<_>>()
     };
 
     let carried = initial.len();
@@ -193,33 +220,41 @@ pub fn backward(
     for (result, start) in results.iter().zip(&initial) {
         cx.b.assume_shape(*result, *start);
     }
-    for (class, stacked) in totals.iter().zip(&results[carried + stacked..]) {
+    for ((channel, class), stacked) in totals.iter().zip(&results[carried + stacked..]) {
         // [trips, batch, 1] -> [batch, 1].
         let total = cx.b.reduce_sum(*stacked, &[0], false)?;
         cx.b.set_shape(total, vec![cx.batch.size().clone(), Dim::Fixed(1)]);
+        cx.enter(*channel);
         cx.absorb(*class, total)?;
     }
-    let mut out = vec![None; node.inputs.len()];
-    for (k, result) in real_states.iter().zip(&results) {
-        if cx.carries(node, OWN + k) {
-            out[OWN + k] = Some(*result);
-        } else {
-            cx.absorb(Class::InitialState, *result)?;
+    let mut out = vec![vec![None; node.inputs.len()]; channels];
+    let (of_states, of_captures) = results[..carried].split_at(real_states.len() * channels);
+    for (k, results) in real_states.iter().zip(of_states.chunks(channels)) {
+        for (channel, result) in results.iter().enumerate() {
+            if cx.carries(node, OWN + k) {
+                out[channel][OWN + k] = Some(*result);
+            } else {
+                cx.enter(channel);
+                cx.absorb(Class::InitialState, *result)?;
+            }
         }
     }
-    for (k, result) in summed.iter().zip(&results[real_states.len()..carried]) {
-        out[first_capture + k] = Some(*result);
+    for (k, results) in summed.iter().zip(of_captures.chunks(channels)) {
+        for (out, result) in out.iter_mut().zip(results) {
+            out[first_capture + k] = Some(*result);
+        }
     }
-    for ((slice, _), pair) in collected.iter().zip(results[carried..].chunks_exact(2)) {
+    for ((slice, channel), pair) in collected.iter().zip(results[carried..].chunks_exact(2)) {
         let operand = first_capture + slice.capture;
         let (Some(outer), [indices, signals]) = (node.input(operand), pair) else { continue };
         let whole = put_back(cx.b, outer, slice.axis, *indices, *signals)?;
-        out[operand] = Some(match out[operand] {
+        let sum = &mut out[*channel][operand];
+        *sum = Some(match *sum {
             None => whole,
             Some(before) => cx.b.add(before, whole)?,
         });
     }
-    Ok(Outcome::Signals(out))
+    Ok(out.into_iter().map(Outcome::Signals).collect())
 }
 
 /// A slice that each trip takes of a captured value: `Gather` at a scalar index.

@@ -15,6 +15,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Why there is no rule, if there is none.
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::NoRule(reason) => Some(reason),
+            Self::Signals(_) => None,
+        }
+    }
+
     /// The signal of a node with one operand that receives.
     pub fn one(signal: ValueId) -> Self {
         Self::Signals(vec![Some(signal)])
@@ -26,6 +34,14 @@ impl Outcome {
         signals[index] = Some(signal);
         Self::Signals(signals)
     }
+}
+
+/// What is known of the signals of one channel at a node.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flow {
+    pub vanishes: bool,
+    pub one_hot: Option<OneHot>,
+    pub sends_vanishing: bool,
 }
 
 /// A seed that is not 0 for one class per row only.
@@ -52,9 +68,25 @@ pub struct Context<'a, 'g> {
     pub one_hot: Option<OneHot>,
     /// A rule sets this where all signals that it sends are exactly 0 wherever the operand that receives is.
     pub sends_vanishing: bool,
+    /// The channel that the last three speak of.
+    pub(crate) channel: usize,
+    /// Name of the rule that was used, for the user.
+    pub rule: &'static str,
+    /// The same of all channels; the entry of the channel at hand is stale.
+    pub(crate) flows: Vec<Flow>,
 }
 
 impl Context<'_, '_> {
+    /// Turns to a channel: what is known of its signals, and where the ledger books.
+    pub fn enter(&mut self, channel: usize) {
+        self.flows[self.channel] =
+            Flow { vanishes: self.vanishes, one_hot: self.one_hot, sends_vanishing: self.sends_vanishing };
+        let Flow { vanishes, one_hot, sends_vanishing } = self.flows[channel];
+        (self.vanishes, self.one_hot, self.sends_vanishing) = (vanishes, one_hot, sends_vanishing);
+        self.channel = channel;
+        self.ledger.enter(channel);
+    }
+
     /// True if the operand of `node` at `index` is a carrier.
     pub fn carries(&self, node: &Node, index: usize) -> bool {
         node.input(index).is_some_and(|v| self.carriers.contains(&v))
@@ -97,4 +129,43 @@ pub trait RuleSet {
     /// The node is ill-formed, or its dimensions are not known well enough.
     fn backward(&self, cx: &mut Context<'_, '_>, node: &Node, signals: &[Option<ValueId>])
     -> Result<Outcome>;
+
+    /// Signals per value: 1, or 2 that flow together.
+    fn channels(&self) -> usize {
+        1
+    }
+
+    /// The same for all channels, whose signals come and go in order; each by itself unless the rules need them together.
+    ///
+    /// # Errors
+    /// As [`RuleSet::backward`].
+    fn backward_channels(
+        &self,
+        cx: &mut Context<'_, '_>,
+        node: &Node,
+        signals: &[Vec<Option<ValueId>>],
+    ) -> Result<Vec<Outcome>> {
+        each_channel(&mut |cx, signals| self.backward(cx, node, signals), cx, node, signals)
+    }
+}
+
+/// Every channel by itself.
+///
+/// # Errors
+/// As [`RuleSet::backward`].
+pub fn each_channel<'a, 'g>(
+    backward: &mut dyn FnMut(&mut Context<'a, 'g>, &[Option<ValueId>]) -> Result<Outcome>,
+    cx: &mut Context<'a, 'g>,
+    node: &Node,
+    signals: &[Vec<Option<ValueId>>],
+) -> Result<Vec<Outcome>> {
+    let mut outcomes = Vec::with_capacity(signals.len());
+    for (channel, signals) in signals.iter().enumerate() {
+        cx.enter(channel);
+        outcomes.push(match signals.iter().any(Option::is_some) {
+            true => backward(cx, signals)?,
+            false => Outcome::Signals(vec![None; node.inputs.len()]),
+        });
+    }
+    Ok(outcomes)
 }

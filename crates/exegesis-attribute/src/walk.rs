@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use exegesis_graph::{Builder, Graph, NodeId, ValueId};
+use exegesis_graph::{Builder, Graph, Node, NodeId, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::batch::BatchAxis;
 use crate::error::{Error, MissingRule};
 use crate::gradient::Gradient;
 use crate::ledger::Ledger;
-use crate::rule::{Context, OneHot, Outcome, RuleSet};
+use crate::rule::{Context, Flow, OneHot, Outcome, RuleSet};
 use crate::{Result, reverse_loop};
 
 /// What to do at a node without a rule.
@@ -46,10 +46,33 @@ struct Arrival {
 
 /// What a walk produced.
 pub struct Walked {
-    /// Signal per carrier value that received one.
-    pub signals: FxHashMap<ValueId, ValueId>,
+    /// Per channel, the signal on each carrier value that received one.
+    pub channels: Vec<FxHashMap<ValueId, ValueId>>,
     /// Nodes treated by a substitute.
     pub substitutions: Vec<Substitution>,
+    /// Rules that were used, in the order of the walk.
+    pub rules: Vec<AppliedRule>,
+}
+
+/// The rule that a node got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedRule {
+    /// Name of the node.
+    pub node: String,
+    /// Its operator.
+    pub op: String,
+    /// Name of the rule; empty where the method has one for everything.
+    pub rule: &'static str,
+    /// Positions of the operands that depend on an explained input.
+    pub carriers: Vec<usize>,
+}
+
+impl Walked {
+    /// The signals of the first channel.
+    #[must_use]
+    pub fn signals(&self) -> &FxHashMap<ValueId, ValueId> {
+        &self.channels[0]
+    }
 }
 
 /// Values on a path from `roots` (explained values) to `targets`: they depend on a root and a target depends on them.
@@ -72,18 +95,83 @@ pub fn carriers(graph: &Graph, roots: &[ValueId], targets: &[ValueId]) -> Result
     Ok(carriers)
 }
 
+/// A value and the signal on it per channel.
+pub type SeedOn = (ValueId, Vec<ValueId>);
+
 /// Where a walk starts.
-#[derive(Clone, Copy)]
-pub struct Start<'a> {
+#[derive(Clone, Debug, Default)]
+pub struct Start {
     /// Values and the signals on them.
-    pub seeds: &'a [(ValueId, ValueId)],
-    /// What is known of the only seed.
+    pub seeds: Vec<SeedOn>,
+    /// What is known of the only seed of the first channel.
     pub one_hot: Option<OneHot>,
 }
 
-impl<'a> From<&'a [(ValueId, ValueId)]> for Start<'a> {
-    fn from(seeds: &'a [(ValueId, ValueId)]) -> Self {
-        Self { seeds, one_hot: None }
+impl From<&[(ValueId, ValueId)]> for Start {
+    fn from(seeds: &[(ValueId, ValueId)]) -> Self {
+        Self { seeds: seeds.iter().map(|(value, signal)| (*value, vec![*signal])).collect(), one_hot: None }
+    }
+}
+
+/// The signals of one channel on their way.
+#[derive(Default)]
+struct Channel {
+    pending: FxHashMap<ValueId, Vec<Arrival>>,
+    signals: FxHashMap<ValueId, ValueId>,
+}
+
+/// What came to the outputs of a node in one channel.
+struct Incoming {
+    signals: Vec<Option<ValueId>>,
+    /// Signals from other nodes of the user's model.
+    from_others: Vec<ValueId>,
+    flow: Flow,
+}
+
+impl Channel {
+    /// Adds up what arrived at `value` and remembers it.
+    fn collect(&mut self, b: &mut Builder<'_>, value: ValueId) -> Result<Option<ValueId>> {
+        let mut arrived = self.pending.remove(&value).unwrap_or_default().into_iter();
+        let Some(first) = arrived.next() else { return Ok(self.signals.get(&value).copied()) };
+        let mut sum = first.signal;
+        for next in arrived {
+            sum = b.add(sum, next.signal)?;
+        }
+        self.signals.insert(value, sum);
+        Ok(Some(sum))
+    }
+
+    /// What arrived at the outputs of `node`.
+    fn arrive(&mut self, b: &mut Builder<'_>, node: &Node, one_hot: Option<OneHot>) -> Result<Incoming> {
+        let source = node.source_name();
+        let mut signals = Vec::with_capacity(node.outputs.len());
+        let mut from_others = vec![];
+        let mut vanishes = true;
+        let mut lone_seed = None;
+        for output in &node.outputs {
+            let Some(value) = output else {
+                signals.push(None);
+                continue;
+            };
+            let arrived = self.pending.get(value).map_or(&[][..], Vec::as_slice);
+            vanishes &= arrived.iter().all(|a| a.vanishes);
+            let inside = |a: &Arrival| a.from.as_deref() == Some(source);
+            lone_seed = one_hot.filter(|_| matches!(arrived, [only] if only.from.is_none()));
+            // The seed's sum over classes says the same in the ledger, and need not be as wide.
+            let external: Vec<ValueId> = match lone_seed {
+                Some(seed) => vec![seed.amount],
+                None => arrived.iter().filter(|a| !inside(a)).map(|a| a.signal).collect(),
+            };
+            let all_external = external.len() == arrived.len();
+            let sum = self.collect(b, *value)?;
+            match (all_external, sum) {
+                (true, Some(sum)) if lone_seed.is_none() => from_others.push(sum),
+                _ => from_others.extend(external),
+            }
+            signals.push(sum);
+        }
+        let flow = Flow { vanishes, one_hot: lone_seed, sends_vanishing: false };
+        Ok(Incoming { signals, from_others, flow })
     }
 }
 
@@ -94,7 +182,7 @@ impl<'a> From<&'a [(ValueId, ValueId)]> for Start<'a> {
 pub fn propagate(
     b: &mut Builder<'_>,
     rules: &dyn RuleSet,
-    start: Start<'_>,
+    start: Start,
     roots: &[ValueId],
     batch: &BatchAxis,
     ledger: &mut Ledger,
@@ -104,54 +192,41 @@ pub fn propagate(
     let targets: Vec<ValueId> = seeds.iter().map(|s| s.0).collect();
     let carriers = carriers(b.graph(), roots, &targets)?;
     let order: Vec<NodeId> = b.graph().topological_order()?;
-    let mut pending: FxHashMap<ValueId, Vec<Arrival>> = FxHashMap::default();
-    for (value, signal) in seeds {
-        if carriers.contains(value) {
-            pending.entry(*value).or_default().push(Arrival { signal: *signal, from: None, vanishes: false });
+    let mut channels: Vec<Channel> = (0..rules.channels()).map(|_| Channel::default()).collect();
+    for (value, signals) in seeds {
+        if !carriers.contains(&value) {
+            continue;
+        }
+        for (channel, signal) in channels.iter_mut().zip(signals) {
+            let arrival = Arrival { signal, from: None, vanishes: false };
+            channel.pending.entry(value).or_default().push(arrival);
         }
     }
-    let mut signals = FxHashMap::default();
     let mut missing = vec![];
     let mut substitutions = vec![];
+    let mut applied = vec![];
     for id in order.into_iter().rev() {
         let node = b.node(id);
-        if !node.outputs.iter().flatten().any(|o| carriers.contains(o) && pending.contains_key(o)) {
+        let is_pending = |o: &ValueId| channels.iter().any(|c| c.pending.contains_key(o));
+        if !node.outputs.iter().flatten().any(|o| carriers.contains(o) && is_pending(o)) {
             continue;
         }
         let is_root = node.outputs.iter().flatten().any(|o| roots.contains(o));
         b.set_source(Some(&node.name));
-        let source: Arc<str> = Arc::from(node.source_name());
-        let mut incoming = Vec::with_capacity(node.outputs.len());
+        let mut incoming = vec![];
         let mut from_others = vec![];
-        let mut vanishes = true;
-        let mut lone_seed = None;
-        for output in &node.outputs {
-            incoming.push(match output {
-                Some(value) => {
-                    let arrived = pending.get(value).map_or(&[][..], Vec::as_slice);
-                    vanishes &= arrived.iter().all(|a| a.vanishes);
-                    let inside = |a: &Arrival| a.from.as_deref() == Some(&*source);
-                    lone_seed = one_hot.filter(|_| matches!(arrived, [only] if only.from.is_none()));
-                    // The seed's sum over classes says the same in the ledger, and need not be as wide.
-                    let external: Vec<ValueId> = match lone_seed {
-                        Some(seed) => vec![seed.amount],
-                        None => arrived.iter().filter(|a| !inside(a)).map(|a| a.signal).collect(),
-                    };
-                    let all_external = external.len() == arrived.len();
-                    let sum = collect(b, &mut pending, &mut signals, *value)?;
-                    match (all_external, sum) {
-                        (true, Some(sum)) if lone_seed.is_none() => from_others.push(sum),
-                        _ => from_others.extend(external),
-                    }
-                    sum
-                }
-                None => None,
-            });
+        let mut flows = vec![];
+        for (number, channel) in channels.iter_mut().enumerate() {
+            let arrived = channel.arrive(b, &node, one_hot.filter(|_| number == 0))?;
+            incoming.push(arrived.signals);
+            from_others.push(arrived.from_others);
+            flows.push(arrived.flow);
         }
         if is_root {
             continue;
         }
         ledger.open(b, batch, &node, &from_others)?;
+        let Flow { vanishes, one_hot: lone_seed, sends_vanishing } = flows[0];
         let mut cx = Context {
             b,
             carriers: &carriers,
@@ -159,47 +234,59 @@ pub fn propagate(
             batch,
             vanishes,
             one_hot: lone_seed,
-            sends_vanishing: false,
+            sends_vanishing,
+            channel: 0,
+            rule: "",
+            flows,
         };
-        let mut outcome = match reverse_loop::handles(&node.op) {
+        let mut outcomes = match reverse_loop::handles(&node.op) {
             true => reverse_loop::backward(rules, &mut cx, &node, &incoming, on_missing),
-            false => rules.backward(&mut cx, &node, &incoming),
+            false => rules.backward_channels(&mut cx, &node, &incoming),
         }
         .map_err(|e| at(e, &node.name))?;
-        if let Outcome::NoRule(reason) = &outcome {
+        if let Some(reason) = outcomes.iter().find_map(Outcome::refusal) {
             let op = node.op.name().to_string();
-            let substitute = substitute(&mut cx, &node, &incoming, on_missing)?;
-            match substitute {
+            let source = node.source_name().to_string();
+            match substitute(&mut cx, &node, &incoming, on_missing)? {
                 Some((by, replaced)) => {
-                    substitutions.push(Substitution { node: node.source_name().to_string(), op, by });
-                    cx.sends_vanishing = false;
-                    outcome = replaced;
+                    cx.rule = by;
+                    substitutions.push(Substitution { node: source, op, by });
+                    outcomes = replaced;
                 }
                 None => {
-                    missing.push(MissingRule {
-                        node: node.source_name().to_string(),
-                        op,
-                        reason: reason.clone(),
-                    });
+                    missing.push(MissingRule { node: source, op, reason: reason.to_string() });
                     continue;
                 }
             }
         }
-        let vanishes = cx.sends_vanishing;
-        let Outcome::Signals(produced) = outcome else { continue };
-        for (operand, signal) in node.inputs.iter().zip(produced) {
-            let (Some(operand), Some(signal)) = (operand, signal) else { continue };
-            if !carriers.contains(operand) {
-                continue;
-            }
-            pending.entry(*operand).or_default().push(Arrival {
-                signal,
-                from: Some(source.clone()),
-                vanishes,
-            });
-            let producer = b.graph().producer_node(*operand).filter(|_| !roots.contains(operand));
-            if producer.is_none_or(|p| p.source_name() != &*source) {
-                ledger.send(b, batch, signal)?;
+        cx.enter(0);
+        applied.push(AppliedRule {
+            node: node.source_name().to_string(),
+            op: node.op.name().to_string(),
+            rule: cx.rule,
+            carriers: cx.carrier_operands(&node),
+        });
+        let flows = std::mem::take(&mut cx.flows);
+        let first = cx.sends_vanishing;
+        let source: Arc<str> = Arc::from(node.source_name());
+        for (number, outcome) in outcomes.into_iter().enumerate() {
+            let vanishes = if number == 0 { first } else { flows[number].sends_vanishing };
+            let Outcome::Signals(produced) = outcome else { continue };
+            ledger.enter(number);
+            for (operand, signal) in node.inputs.iter().zip(produced) {
+                let (Some(operand), Some(signal)) = (operand, signal) else { continue };
+                if !carriers.contains(operand) {
+                    continue;
+                }
+                channels[number].pending.entry(*operand).or_default().push(Arrival {
+                    signal,
+                    from: Some(source.clone()),
+                    vanishes,
+                });
+                let producer = b.graph().producer_node(*operand).filter(|_| !roots.contains(operand));
+                if producer.is_none_or(|p| p.source_name() != &*source) {
+                    ledger.send(b, batch, signal)?;
+                }
             }
         }
     }
@@ -210,31 +297,34 @@ pub fn propagate(
     }
     b.set_source(None);
     for root in roots {
-        collect(b, &mut pending, &mut signals, *root)?;
+        for channel in &mut channels {
+            channel.collect(b, *root)?;
+        }
     }
-    Ok(Walked { signals, substitutions })
-}
-
-/// Adds up what arrived at `value` and remembers it.
-fn collect(
-    b: &mut Builder<'_>,
-    pending: &mut FxHashMap<ValueId, Vec<Arrival>>,
-    signals: &mut FxHashMap<ValueId, ValueId>,
-    value: ValueId,
-) -> Result<Option<ValueId>> {
-    let mut arrived = pending.remove(&value).unwrap_or_default().into_iter();
-    let Some(first) = arrived.next() else { return Ok(signals.get(&value).copied()) };
-    let mut sum = first.signal;
-    for next in arrived {
-        sum = b.add(sum, next.signal)?;
-    }
-    signals.insert(value, sum);
-    Ok(Some(sum))
+    Ok(Walked { channels: channels.into_iter().map(|c| c.signals).collect(), substitutions, rules: applied })
 }
 
 fn substitute(
     cx: &mut Context<'_, '_>,
-    node: &exegesis_graph::Node,
+    node: &Node,
+    incoming: &[Vec<Option<ValueId>>],
+    on_missing: OnMissingRule,
+) -> Result<Option<(&'static str, Vec<Outcome>)>> {
+    let mut outcomes = vec![];
+    let mut by = "";
+    for (channel, signals) in incoming.iter().enumerate() {
+        cx.enter(channel);
+        cx.sends_vanishing = false;
+        let Some((name, outcome)) = substitute_one(cx, node, signals, on_missing)? else { return Ok(None) };
+        by = name;
+        outcomes.push(outcome);
+    }
+    Ok(Some((by, outcomes)))
+}
+
+fn substitute_one(
+    cx: &mut Context<'_, '_>,
+    node: &Node,
     incoming: &[Option<ValueId>],
     on_missing: OnMissingRule,
 ) -> Result<Option<(&'static str, Outcome)>> {

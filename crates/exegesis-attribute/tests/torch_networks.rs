@@ -234,7 +234,7 @@ fn gradients_of_a_given_seed() {
             OnMissingRule::Error,
         )
         .unwrap();
-        let signal = walked.signals[&input];
+        let signal = walked.signals()[&input];
         graph.outputs = vec![signal];
         let mut feeds = recorded.inputs();
         feeds.push(("seed", recorded.under("seed")[0].1.clone()));

@@ -66,6 +66,8 @@ pub enum Role {
     RecurrentBias,
     /// Addition of a mask or bias to attention scores.
     AttentionMask,
+    /// Product of an expert's output and its gate.
+    ExpertGate,
 }
 
 /// An operation on values.

@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use exegesis_attribute::{Method, NodeSelection, OnMissingRule, Request, Score, Target, Task};
+use exegesis_attribute::{CHANNELS, Method, NodeSelection, OnMissingRule, Request, Score, Target, Task};
 use exegesis_graph::Tensor;
 use exegesis_runtime::{Limits, LoadOptions, RtenRuntime, Runtime, WorkLimit, by_name};
 
@@ -323,18 +323,29 @@ impl Explainer {
         let ledger = explained.ledger.as_ref().and_then(|layout| {
             Some(LedgerTable {
                 nodes: layout.nodes.iter().map(|n| (n.name.clone(), n.op.clone())).collect(),
-                columns: layout.columns.iter().map(ToString::to_string).collect(),
+                columns: layout.columns.clone(),
                 values: get(&layout.output)?.clone(),
             })
         });
         // A difference of two scores has a seed that sums to 0; everywhere else that means an empty mask.
         let needs_seed = !matches!(self.request.target, Target::Difference(..));
-        let totals = row_totals(&values, rows, explained.expected, seeds.as_deref(), needs_seed)?;
-        let relevance = explained
-            .relevance
+        let seeds = Seeds { sums: seeds.as_deref(), channels: explained.channels, is_needed: needs_seed };
+        let totals = row_totals(&values, rows, explained.is_conserved, &seeds)?;
+        let channels = explained
+            .attributions
             .iter()
-            .filter_map(|(node, output)| get(output).map(|t| (node.clone(), t.clone())))
+            .filter_map(|a| {
+                let [positive, negative] = a.channels.as_ref()?;
+                Some((a.input.clone(), [get(positive)?.clone(), get(negative)?.clone()]))
+            })
             .collect();
+        let mut relevance = Vec::new();
+        for node in &explained.relevance {
+            relevance.extend(get(&node.output).map(|t| (node.node.clone(), t.clone())));
+            for (channel, output) in CHANNELS.iter().zip(node.channels.iter().flatten()) {
+                relevance.extend(get(output).map(|t| (format!("{channel}/{}", node.node), t.clone())));
+            }
+        }
         let method = &self.request.method;
         let mut remarks = Remarks { warnings: explained.notes.clone(), notes: Vec::new() };
         if let Some(warning) = self.model.weights_warning() {
@@ -349,6 +360,7 @@ impl Explainer {
             parameters: method.parameters().into_iter().map(|(k, v)| (k.to_string(), v)).collect(),
             signed: method.is_signed(),
             values,
+            channels,
             relevance,
             ledger,
             totals,
@@ -389,13 +401,22 @@ impl Explainer {
     }
 }
 
-/// Sum per row over all explained inputs, and what it should be.
+/// Sums of the seed.
+struct Seeds<'a> {
+    /// `[rows, channels]`, if they are known.
+    sums: Option<&'a [f64]>,
+    channels: usize,
+    /// A seed of 0 means that no cell belongs to the target.
+    is_needed: bool,
+}
+
+/// Sum per row over all explained inputs, and what it should be: the sum of the seed, in contrastive mode that of the
+/// positive channel less that of the negative one.
 fn row_totals(
     values: &[(String, Tensor)],
     rows: usize,
-    expected: Option<f64>,
-    seeds: Option<&[f64]>,
-    needs_seed: bool,
+    is_conserved: bool,
+    seeds: &Seeds<'_>,
 ) -> Result<Vec<RowTotals>> {
     let mut sums = vec![0.0; rows];
     for (_, tensor) in values {
@@ -408,14 +429,15 @@ fn row_totals(
     sums.into_iter()
         .enumerate()
         .map(|(row, sum)| {
-            let seed = seeds.and_then(|s| s.get(row).copied());
-            if needs_seed && seed == Some(0.0) {
+            let seed = seeds.sums.and_then(|s| s.get(row * seeds.channels..(row + 1) * seeds.channels));
+            if seeds.is_needed && seed.and_then(<[f64]>::first) == Some(&0.0) {
                 return Err(Error::input(format!(
                     "in row {row} no cell of the output belongs to the target, so there is nothing to explain. \
                      Choose another --target."
                 )));
             }
-            let expected = expected.map(|e| seed.unwrap_or(e));
+            let expected =
+                seed.filter(|_| is_conserved).map(|s| s[0] - s.get(1).copied().unwrap_or_default());
             Ok(RowTotals { sum, expected, gap: expected.map(|e| sum - e) })
         })
         .collect()

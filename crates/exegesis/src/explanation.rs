@@ -2,7 +2,7 @@
 
 mod provenance;
 
-use exegesis_attribute::{Score, Task};
+use exegesis_attribute::{CHANNELS, Score, Task};
 use exegesis_graph::Tensor;
 use exegesis_report as report;
 
@@ -48,7 +48,9 @@ pub struct MethodResult {
     pub signed: bool,
     /// Attribution per explained input, batch axis first.
     pub values: Vec<(String, Tensor)>,
-    /// Relevance per node, where it was asked for.
+    /// The positive and the negative channel per explained input, whose difference the attribution is; contrastive mode only.
+    pub channels: Vec<(String, [Tensor; 2])>,
+    /// Relevance per node, where it was asked for; in contrastive mode also `positive/NODE` and `negative/NODE`.
     pub relevance: Vec<(String, Tensor)>,
     /// Where the relevance went.
     pub ledger: Option<LedgerTable>,
@@ -113,7 +115,8 @@ impl Explanation {
         Ok(joined)
     }
 
-    /// All arrays under the keys of the interface: `attribution/<input>`, `prediction/<output>`, `target`,
+    /// All arrays under the keys of the interface: `attribution/<input>`, in contrastive mode also `positive/<input>` and
+    /// `negative/<input>`, `prediction/<output>`, `target`,
     /// `relevance/<node>`, `ledger/<node>`; with several methods the method-dependent keys start with `<method>/`.
     pub fn arrays(&self) -> Result<Vec<(String, Tensor)>> {
         let mut arrays = Vec::new();
@@ -121,6 +124,11 @@ impl Explanation {
             let prefix = if self.methods.len() > 1 { format!("{}/", method.key) } else { String::new() };
             for (name, tensor) in &method.values {
                 arrays.push((format!("{prefix}attribution/{name}"), tensor.clone()));
+            }
+            for (name, channels) in &method.channels {
+                for (channel, tensor) in CHANNELS.iter().zip(channels) {
+                    arrays.push((format!("{prefix}{channel}/{name}"), tensor.clone()));
+                }
             }
             for (name, tensor) in &method.relevance {
                 arrays.push((format!("{prefix}relevance/{name}"), tensor.clone()));

@@ -69,7 +69,7 @@ fn explained(net: &Net, case: &[exegesis_graph::ValueId]) -> Result<(Graph, Vec<
     )
     .map_err(|e| e.to_string())?;
     drop(b);
-    graph.outputs = net.explained.iter().filter_map(|x| walked.signals.get(x).copied()).collect();
+    graph.outputs = net.explained.iter().filter_map(|x| walked.signals().get(x).copied()).collect();
     expand::expand(&mut graph, &|_| true).map_err(|e| e.to_string())?;
     common_subexpressions::merge(&mut graph);
     dead_code::eliminate(&mut graph);

@@ -4,6 +4,7 @@ use exegesis_graph::op::{Binary, ReduceKind, Unary};
 use exegesis_graph::{Error, Node, Op, Role, ValueId};
 
 use super::linear_core::safe_share;
+use super::options::{Compat, DlBacktrace, GateRule, Mode, MulRule};
 use crate::Result;
 use crate::ledger::Class;
 use crate::movement::{keep_axes, reduced_axes};
@@ -91,15 +92,84 @@ pub fn to_first_carrier(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Re
     }
 }
 
-/// Sums: operand `k` takes `|a_k| / sum_m |a_m|`; the part of constants is absorbed. Inside recurrent cells a bias takes
-/// nothing here: it belongs to the input-side linear map.
+/// True if an operand that is a constant has cells that are not finite or beyond 1e9: it masks.
+pub fn has_huge_constant(cx: &Context<'_, '_>, node: &Node) -> bool {
+    let constants = node.inputs.iter().flatten().filter_map(|v| cx.b.graph().constant(*v));
+    constants.filter_map(|t| t.to_f64()).any(|cells| cells.iter().any(|v| !v.is_finite() || v.abs() > 1e9))
+}
+
+/// Half to each of two operands.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn halves(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcome> {
+    cx.sends_vanishing = cx.vanishes && matches!(node.op, Op::Binary(Binary::Mul));
+    fractions(cx, node, r, 0.5)
+}
+
+/// `fraction` of the relevance to the first of two operands, the rest to the second.
+fn fractions(cx: &mut Context<'_, '_>, node: &Node, r: ValueId, fraction: f64) -> Result<Outcome> {
+    let (Some(a), Some(b)) = (node.input(0), node.input(1)) else {
+        return Ok(Outcome::NoRule("an operand is missing".into()));
+    };
+    let first = cx.b.mul_scalar(r, fraction)?;
+    let second = if fraction == 0.5 { first } else { cx.b.mul_scalar(r, 1.0 - fraction)? };
+    Ok(Outcome::Signals(vec![Some(cx.b.sum_to(first, a)?), Some(cx.b.sum_to(second, b)?)]))
+}
+
+/// Batch normalisation as a linear layer of one term per unit: `w = gamma / sqrt(var + eps)`, `b = beta - w mean`. The term
+/// takes `|w x| / (|w x| + |b|)`, the rest is bias. In contrastive mode a lone term carries both channels.
+///
+/// # Errors
+/// Parameters that are not constant, or a graph that can't be treated.
+pub fn affine_norm(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcome> {
+    let Op::BatchNormalization(norm) = &node.op else {
+        return Ok(Outcome::NoRule("it is no batch normalisation".into()));
+    };
+    let [Some(x), Some(gamma), Some(beta), Some(mean), Some(variance)] =
+        [0, 1, 2, 3, 4].map(|i| node.input(i))
+    else {
+        return Err(Error::malformed("a batch normalisation without its parameters").into());
+    };
+    if cx.carrier_operands(node) != [0] {
+        return Ok(Outcome::NoRule("its parameters depend on the explained input".into()));
+    }
+    let variance = cx.b.add_scalar(variance, f64::from(norm.epsilon))?;
+    let deviation = cx.b.unary(Unary::Sqrt, variance)?;
+    let w = cx.b.div(gamma, deviation)?;
+    let shift = cx.b.mul(w, mean)?;
+    let bias = cx.b.sub(beta, shift)?;
+    let mut dims = vec![1i64; cx.b.rank(x)?];
+    if let Some(channels) = dims.get_mut(1) {
+        *channels = -1;
+    }
+    let (w, bias) = (cx.b.abs(w)?, cx.b.abs(bias)?);
+    let (w, bias) = (cx.b.reshape_to(w, &dims)?, cx.b.reshape_to(bias, &dims)?);
+    let magnitude = cx.b.abs(x)?;
+    let term = cx.b.mul(magnitude, w)?;
+    cx.b.assume_shape(term, x);
+    if cx.flows.len() > 1 {
+        let floored = cx.b.add_scalar(term, super::DEAD)?;
+        let alive = super::linear_core::alive(cx, r, floored)?;
+        return Ok(Outcome::at(0, node.inputs.len(), alive));
+    }
+    let d = cx.b.add(term, bias)?;
+    cx.b.assume_shape(d, x);
+    let n = safe_share(cx, r, d)?;
+    let absorbed = cx.b.mul(n, bias)?;
+    cx.b.assume_shape(absorbed, x);
+    cx.absorb(Class::Bias, absorbed)?;
+    let signal = cx.b.mul(n, term)?;
+    cx.b.assume_shape(signal, x);
+    cx.sends_vanishing = true;
+    Ok(Outcome::at(0, node.inputs.len(), signal))
+}
+
+/// Sums: operand `k` takes `|a_k| / sum_m |a_m|`; the part of constants is absorbed.
 ///
 /// # Errors
 /// The graph can't be treated.
 pub fn share(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcome> {
-    if node.role == Role::RecurrentBias {
-        return to_first_carrier(cx, node, r);
-    }
     let mut magnitudes = vec![];
     let mut total: Option<ValueId> = None;
     for operand in node.inputs.iter().flatten() {
@@ -128,45 +198,106 @@ pub fn share(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcom
     Ok(Outcome::Signals(signals))
 }
 
-/// Products: all to the carrier, half to each of two; inside recurrent cells the gate rule.
+/// Products: all to the carrier; of two carriers half to each, or as the options say; inside recurrent cells the gate rule.
 ///
 /// # Errors
 /// The graph can't be treated.
-pub fn product(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcome> {
-    let carriers = cx.carrier_operands(node);
+pub fn product(cx: &mut Context<'_, '_>, node: &Node, r: ValueId, options: &DlBacktrace) -> Result<Outcome> {
     let (Some(a), Some(b), Some(y)) = (node.input(0), node.input(1), node.output(0)) else {
         return Err(Error::malformed("a product without operands").into());
     };
-    if node.role == Role::RecurrentGate {
-        return gate(cx, node, r, [a, b], y);
+    if node.role == Role::RecurrentGate && options.gate == GateRule::Gate {
+        cx.rule = "gate";
+        return gate(cx, node, r, [a, b], y, options);
     }
-    if carriers.len() < 2 {
+    if cx.carrier_operands(node).len() < 2 {
+        cx.rule = "pass";
         return to_first_carrier(cx, node, r);
     }
-    cx.sends_vanishing = cx.vanishes;
-    let half = cx.b.mul_scalar(r, 0.5)?;
-    Ok(Outcome::Signals(vec![Some(cx.b.sum_to(half, a)?), Some(cx.b.sum_to(half, b)?)]))
+    if node.role == Role::ExpertGate {
+        cx.rule = "expert";
+        cx.sends_vanishing = cx.vanishes;
+        // The gate is one number per token.
+        let is_number = |cx: &Context<'_, '_>, v: ValueId| -> Result<bool> {
+            Ok(cx.b.shape(v)?.last().is_none_or(|d| *d == exegesis_graph::Dim::Fixed(1)))
+        };
+        let first = is_number(cx, a)? && !is_number(cx, b)?;
+        return fractions(cx, node, r, if first { options.router } else { 1.0 - options.router });
+    }
+    match options.mul {
+        MulRule::Gate if node.role == Role::Plain => {
+            cx.rule = "gate";
+            gate(cx, node, r, [a, b], y, options)
+        }
+        MulRule::Value => match (is_gate(cx, a), is_gate(cx, b)) {
+            (true, false) => pass_to(cx, node, 1, r),
+            (false, true) => pass_to(cx, node, 0, r),
+            _ => halves(cx, node, r),
+        },
+        _ => halves(cx, node, r),
+    }
 }
 
-/// Gate rule: `d1 = |ab - a|`, `d2 = |ab - b|`; `R_a = r d1 / (d1 + d2)`, the rest to `b`; halves where both are 0. A state
-/// that does not depend on the explained input, such as the initial one, keeps its part.
+/// True if the value is what a sigmoid or softmax says, whatever its layout.
+fn is_gate(cx: &Context<'_, '_>, mut value: ValueId) -> bool {
+    let graph = cx.b.graph();
+    while let Some(node) = graph.producer_node(value) {
+        match (&node.op, node.input(0)) {
+            (Op::Unary(Unary::Sigmoid) | Op::HardSigmoid(_) | Op::OneMinusSigmoid(_) | Op::Softmax(_), _) => {
+                return true;
+            }
+            (
+                Op::Reshape(_)
+                | Op::Transpose(_)
+                | Op::Flatten(_)
+                | Op::Squeeze(_)
+                | Op::Unsqueeze(_)
+                | Op::Expand(_)
+                | Op::Unary(Unary::Identity),
+                Some(input),
+            ) => value = input,
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// Gate rule, default: `d1 = |ab - a|`, `d2 = |ab - b|`, `R_a = r d1 / (d1 + d2)`; per channel in contrastive mode:
+/// `R_a = r |b| / (|a| + |b|)`. The rest to `b`; halves where the divisor is 0. A state that does not depend on the explained
+/// input, such as the initial one, keeps its part.
 fn gate(
     cx: &mut Context<'_, '_>,
     node: &Node,
     r: ValueId,
     [a, b]: [ValueId; 2],
     y: ValueId,
+    options: &DlBacktrace,
 ) -> Result<Outcome> {
-    let from_a = cx.b.sub(y, a)?;
-    let from_b = cx.b.sub(y, b)?;
-    let (d1, d2) = (cx.b.abs(from_a)?, cx.b.abs(from_b)?);
     cx.sends_vanishing = cx.vanishes;
+    let contrastive = options.mode == Mode::Contrastive;
+    let (d1, d2) = match contrastive {
+        true => (cx.b.abs(b)?, cx.b.abs(a)?),
+        false => {
+            let (from_a, from_b) = (cx.b.sub(y, a)?, cx.b.sub(y, b)?);
+            (cx.b.abs(from_a)?, cx.b.abs(from_b)?)
+        }
+    };
     let sum = cx.b.add(d1, d2)?;
     let floor = cx.b.scalar(super::DEAD, sum)?;
     let differs = cx.b.op(Binary::Greater, &[sum, floor])?;
     let ratio = cx.b.div(d1, sum)?;
     let half = cx.b.scalar(0.5, sum)?;
     let fraction = cx.b.select(differs, ratio, half)?;
+    let mut r = r;
+    if contrastive && options.compat == Compat::V1 {
+        let zero = cx.b.scalar(0.0, y)?;
+        let is_zero = cx.b.op(Binary::Equal, &[y, zero])?;
+        let nothing = cx.b.scalar(0.0, r)?;
+        let kept = cx.b.select(is_zero, nothing, r)?;
+        cx.b.assume_shape(kept, r);
+        cx.absorb_rest(Class::Compat, r, kept)?;
+        r = kept;
+    }
     let on_a = cx.b.mul(r, fraction)?;
     let on_b = cx.b.sub(r, on_a)?;
     let mut signals = vec![];
@@ -175,7 +306,7 @@ fn gate(
         if cx.carries(node, i) {
             signals.push(Some(cx.b.sum_to(part, operand)?));
         } else {
-            cx.absorb(Class::Constant, part)?;
+            cx.absorb(Class::InitialState, part)?;
             signals.push(None);
         }
     }

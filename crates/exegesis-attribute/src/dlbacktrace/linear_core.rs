@@ -78,15 +78,21 @@ pub fn safe_share(cx: &mut Context<'_, '_>, r: ValueId, d: ValueId) -> Result<Va
 fn share_of(cx: &mut Context<'_, '_>, r: ValueId, d: ValueId) -> Result<ValueId> {
     let alive = match cx.vanishes {
         true => r,
-        false => {
-            let mask = cx.b.op(HardSigmoid { alpha: (0.5 / DEAD) as f32, beta: -1.0 }, &[d])?;
-            let alive = cx.b.mul(mask, r)?;
-            cx.b.assume_shape(alive, r);
-            cx.absorb_rest(Class::Dead, r, alive)?;
-            alive
-        }
+        false => alive(cx, r, d)?,
     };
     let n = cx.b.div(alive, d)?;
     cx.b.assume_shape(n, r);
     Ok(n)
+}
+
+/// `r` where `d` is at least [`DEAD`], else 0; what was left out is booked as dead.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn alive(cx: &mut Context<'_, '_>, r: ValueId, d: ValueId) -> Result<ValueId> {
+    let mask = cx.b.op(HardSigmoid { alpha: (0.5 / DEAD) as f32, beta: -1.0 }, &[d])?;
+    let alive = cx.b.mul(mask, r)?;
+    cx.b.assume_shape(alive, r);
+    cx.absorb_rest(Class::Dead, r, alive)?;
+    Ok(alive)
 }

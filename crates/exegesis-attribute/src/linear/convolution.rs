@@ -155,10 +155,7 @@ pub fn adjoint_of_conv(
     if let (true, Some(tensor)) = (fits, constant.as_deref()) {
         let taps: Vec<Vec<usize>> = geo.kernel.iter().map(|k| (0..*k).rev().collect()).collect();
         let flipped = phases::part_of_kernel(cx, tensor, conv.group.max(1) as usize, &taps)?;
-        let flipped = match form {
-            Coefficients::Signed => flipped,
-            Coefficients::Absolute => cx.b.abs(flipped)?,
-        };
+        let flipped = form.of(cx.b, flipped)?;
         let back = |i: usize, pad: i64| geo.extent(i) - 1 - pad;
         let begins = (0..n).map(|i| back(i, geo.begins[i]));
         let ends = (0..n).map(|i| back(i, geo.ends[i]));
@@ -175,15 +172,12 @@ pub fn adjoint_of_conv(
         return Ok(out);
     }
     if let Some(tensor) = constant.as_deref().filter(|_| geo.strides.iter().any(|s| *s > 1)) {
-        let (group, absolute) = (conv.group.max(1) as usize, form == Coefficients::Absolute);
-        if let Some(out) = phases::adjoint_of_strided(cx, g, tensor, x, &geo, group, absolute)? {
+        let group = conv.group.max(1) as usize;
+        if let Some(out) = phases::adjoint_of_strided(cx, g, tensor, x, &geo, group, form)? {
             return Ok(out);
         }
     }
-    let w = match form {
-        Coefficients::Signed => w,
-        Coefficients::Absolute => cx.b.abs(w)?,
-    };
+    let w = form.of(cx.b, w)?;
     adjoint_of_windows(cx, g, w, x, &geo, conv.group)
 }
 

@@ -5,6 +5,7 @@
 use exegesis_graph::op;
 use exegesis_graph::{Tensor, ValueId};
 
+use super::Coefficients;
 use super::convolution::Geometry;
 use crate::Result;
 use crate::rule::Context;
@@ -106,7 +107,7 @@ pub fn adjoint_of_strided(
     x: ValueId,
     geo: &Geometry,
     group: usize,
-    absolute: bool,
+    form: Coefficients,
 ) -> Result<Option<ValueId>> {
     let n = geo.kernel.len();
     let per_group = w.shape()[1];
@@ -142,7 +143,7 @@ pub fn adjoint_of_strided(
             continue;
         }
         let kernel = part_of_kernel(cx, w, group, &taps)?;
-        let kernel = if absolute { cx.b.abs(kernel)? } else { kernel };
+        let kernel = form.of(cx.b, kernel)?;
         let mut signal = g;
         let crop: Vec<i64> = begins.iter().chain(&ends).map(|p| (*p).min(0)).collect();
         if crop.iter().any(|p| *p < 0) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use exegesis_attribute::{
-    BatchAxis, Error, Gradient, LEDGER_COLUMNS, Ledger, OnMissingRule, RuleSet, propagate,
+    BatchAxis, Error, Gradient, LEDGER_COLUMNS, Ledger, OnMissingRule, RuleSet, Start, propagate,
 };
 use exegesis_graph::{Builder, Dim, Graph, ValueId};
 use exegesis_reference::{Array, run, run_all};
@@ -14,22 +14,31 @@ use super::{Net, Random, array};
 pub struct Walk {
     /// The graph with what was appended.
     pub graph: Graph,
-    /// Signal on each explained input, in order; zeros where none arrived.
+    /// Signal on each explained input, in order; zeros where none arrived. Of the first channel.
     pub signals: Vec<Array>,
-    /// Seed on each output.
+    /// The same per channel.
+    pub channels: Vec<Vec<Array>>,
+    /// Seed on each output, channel by channel within each.
     pub seeds: Vec<Array>,
     /// Value of each output.
     pub outputs: Vec<Array>,
-    /// Signal on every value that received one.
+    /// Signal on every value that received one. Of the first channel.
     pub all_signals: HashMap<ValueId, Array>,
+    /// The same per channel.
+    pub all_channels: Vec<HashMap<ValueId, Array>>,
     /// Every value of the graph.
     pub values: HashMap<ValueId, Array>,
-    /// Rows of the ledger: operator, columns summed over the batch.
-    pub ledger: Vec<(String, [f64; LEDGER_COLUMNS.len()])>,
+    /// Rows of the ledger: operator, columns summed over the batch. Of the first channel.
+    pub ledger: Vec<LedgerRow>,
+    /// The same per channel.
+    pub ledgers: Vec<Vec<LedgerRow>>,
 }
 
-/// Walks from `outputs` of `net` back to its explained inputs with `rules`. `seed` gives the signal per output, else it
-/// is random in `(0, 1)` for relevance and in `(-1, 1)` otherwise.
+/// Operator and columns.
+pub type LedgerRow = (String, [f64; LEDGER_COLUMNS.len()]);
+
+/// Walks from `outputs` of `net` back to its explained inputs with `rules`. `seed` gives the signals per output and channel,
+/// else they are random in `(0, 1)` for relevance and in `(-1, 1)` otherwise.
 pub fn walk(
     net: &Net,
     outputs: &[ValueId],
@@ -45,55 +54,88 @@ pub fn walk(
     let low = if rules.is_relevance() { 0.05 } else { -1.0 };
     let seeds: Vec<Array> = match seed {
         Some(seeds) => seeds.to_vec(),
-        None => output_arrays.iter().map(|a| array(&a.shape, random.values(a.len(), low, 1.0))).collect(),
+        None => output_arrays
+            .iter()
+            .flat_map(|a| std::iter::repeat_n(a, rules.channels()))
+            .map(|a| array(&a.shape, random.values(a.len(), low, 1.0)))
+            .collect(),
     };
     let mut b = Builder::new(&mut graph, "test")?;
-    let mut starts = vec![];
-    for (k, output) in outputs.iter().enumerate() {
+    let mut start = Start::default();
+    let mut names = vec![];
+    for output in outputs {
         let shape = b.shape(*output)?.clone();
         let dtype = b.dtype(*output);
-        starts.push((*output, b.graph_mut().add_input(&format!("seed{k}"), dtype, shape)));
+        let mut signals = vec![];
+        for _ in 0..rules.channels() {
+            let name = format!("seed{}", names.len());
+            signals.push(b.graph_mut().add_input(&name, dtype, shape.clone()));
+            names.push(name);
+        }
+        start.seeds.push((*output, signals));
     }
     let roots = &net.explained;
     let batch = BatchAxis::of(&b, *roots.first().unwrap_or(&outputs[0]))?;
-    let mut ledger = Ledger::new(rules.is_relevance());
-    let walked =
-        propagate(&mut b, rules, starts.as_slice().into(), roots, &batch, &mut ledger, OnMissingRule::Error)?;
+    let mut ledger = Ledger::with_channels(rules.is_relevance(), rules.channels());
+    let walked = propagate(&mut b, rules, start, roots, &batch, &mut ledger, OnMissingRule::Error)?;
     let table = ledger.finish(&mut b)?;
-    let names: Vec<String> = (0..outputs.len()).map(|k| format!("seed{k}")).collect();
     let mut all_feeds = feeds.clone();
     all_feeds.extend(names.iter().zip(&seeds).map(|(n, s)| (n.as_str(), s.clone())));
     let values = run_all(&graph, &all_feeds)?;
     check_declared_shapes(&graph, &values, &net.feeds);
-    let signals = roots
+    let channels: Vec<Vec<Array>> = walked
+        .channels
         .iter()
-        .zip(&net.feeds)
-        .map(|(root, (_, feed))| match walked.signals.get(root) {
-            Some(signal) => values[signal].clone(),
-            None => array(&feed.shape, vec![0.0; feed.len()]),
+        .map(|signals| {
+            let roots = roots.iter().zip(&net.feeds);
+            roots
+                .map(|(root, (_, feed))| match signals.get(root) {
+                    Some(signal) => values[signal].clone(),
+                    None => array(&feed.shape, vec![0.0; feed.len()]),
+                })
+                .collect()
         })
         .collect();
-    let ledger = match table {
-        None => vec![],
+    let ledgers: Vec<Vec<LedgerRow>> = match table {
+        None => vec![vec![]; rules.channels()],
         Some((table, nodes)) => {
             let table = &values[&table];
-            let rows = table.shape[0];
-            let width = LEDGER_COLUMNS.len();
-            (0..nodes.len())
-                .map(|n| {
-                    let mut columns = [0.0; LEDGER_COLUMNS.len()];
-                    for row in 0..rows {
-                        for (c, column) in columns.iter_mut().enumerate() {
-                            *column += table.data[(row * nodes.len() + n) * width + c];
-                        }
-                    }
-                    (nodes[n].op.clone(), columns)
+            let (rows, width) = (table.shape[0], LEDGER_COLUMNS.len());
+            (0..rules.channels())
+                .map(|channel| {
+                    (0..nodes.len())
+                        .map(|n| {
+                            let mut columns = [0.0; LEDGER_COLUMNS.len()];
+                            for row in 0..rows {
+                                let first = ((row * nodes.len() + n) * rules.channels() + channel) * width;
+                                for (c, column) in columns.iter_mut().enumerate() {
+                                    *column += table.data[first + c];
+                                }
+                            }
+                            (nodes[n].op.clone(), columns)
+                        })
+                        .collect()
                 })
                 .collect()
         }
     };
-    let all_signals = walked.signals.iter().map(|(v, s)| (*v, values[s].clone())).collect();
-    Ok(Walk { graph, signals, seeds, outputs: output_arrays, all_signals, values, ledger })
+    let all_channels: Vec<HashMap<ValueId, Array>> = walked
+        .channels
+        .iter()
+        .map(|signals| signals.iter().map(|(v, s)| (*v, values[s].clone())).collect())
+        .collect();
+    Ok(Walk {
+        graph,
+        signals: channels[0].clone(),
+        channels,
+        seeds,
+        outputs: output_arrays,
+        all_signals: all_channels[0].clone(),
+        all_channels,
+        values,
+        ledger: ledgers[0].clone(),
+        ledgers,
+    })
 }
 
 /// Gradients by the rules and by central differences, per explained input.

@@ -149,7 +149,7 @@ impl Probe {
             OnMissingRule::Error,
         )?;
         drop(b);
-        let Some(signal) = walked.signals.get(&self.root) else { return Ok(None) };
+        let Some(signal) = walked.signals().get(&self.root) else { return Ok(None) };
         let values = run_all(&graph, &[("x", self.point.clone()), ("seed", self.seed())])?;
         Ok(Some(values[signal].clone()))
     }
