@@ -93,6 +93,10 @@ impl<'a> Asked<'a> {
 
     /// Probabilities of exclusive outcomes along `axis` of `scores`, which hold what the seeded value holds.
     fn softmax(&self, b: &mut Builder<'_>, scores: ValueId, axis: i64) -> Result<ValueId> {
+        // The first version takes the output for probabilities as it is.
+        if self.first_version && self.ends == Ending::Plain {
+            return Ok(scores);
+        }
         Ok(match (self.is_probability(), self.ends) {
             (true, Ending::LogSoftmax) => b.unary(Unary::Exp, scores)?,
             (true, _) => scores,
