@@ -1,0 +1,24 @@
+//! The properties of specification section 10, on random networks, sizes and batches.
+//!
+//! Each test says what it would catch. Random cases are the same on every machine. Number 10, recurrent layers unrolled
+//! into primitive operators, is in `recurrent.rs` beside the other tests of recurrent layers.
+//!
+//! | property | file |
+//! |---|---|
+//! | 1, 2 conservation | `conservation` |
+//! | 3, 4 magnitudes, zeros | `magnitudes` |
+//! | 7 tokens and rows | `tokens` |
+//! | 9 products of activations | `products` |
+//! | 11, 12 order, consumers, refusals | `structure` |
+
+#[path = "../common/mod.rs"]
+mod common;
+mod conservation;
+mod magnitudes;
+mod networks;
+#[path = "../operators/mod.rs"]
+mod operators;
+mod products;
+mod structure;
+mod tokens;
+mod traced;
