@@ -17,12 +17,17 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+METHODS = {
+    "gradient": "gradient",
+    "dlbacktrace": "DLBacktrace",
+}
 MODELS = {"resnet50": "ResNet-50", "bert-base": "BERT-base, 128 tokens"}
 
 
 def ours(folder: Path, model: str, batch: int, repeats: int, threads: int) -> dict:
     command = ["cargo", "run", "--quiet", "--release", "-p", "exegesis", "--example", "time_methods", "--"]
     command += [str(folder / f"{model}.onnx"), "--batch", str(batch), "--repeats", str(repeats)]
+    command += [part for method in METHODS for part in ("--method", method)]
     environment = {**os.environ, "RTEN_NUM_THREADS": str(threads)}
     output = subprocess.run(command, cwd=HERE.parent, env=environment, capture_output=True, text=True, check=True)
     return json.loads(output.stdout)
@@ -55,9 +60,10 @@ def main() -> None:
             theirs = torch(model, batch, options.repeats, options.threads)
             rows = [
                 ("forward", median(theirs, "forward"), mine["forward_ms"], 1.0),
-                ("gradient", median(theirs, "input_gradient"), mine["gradient_ms"], mine["gradient_ratio"]),
-                ("DLBacktrace", None, mine["dlbacktrace_ms"], mine["dlbacktrace_ratio"]),
             ]
+            for method, title_of_method in METHODS.items():
+                peer = median(theirs, "input_gradient") if method == "gradient" else None
+                rows.append((title_of_method, peer, mine["methods"][method]["ms"], mine["methods"][method]["ratio"]))
             for name, peer, own, of_forward in rows:
                 theirs_ms = "-" if peer is None else f"{peer:.1f}"
                 ratio = "-" if peer is None else f"{peer / own:.2f}"

@@ -1,7 +1,8 @@
 //! Times a model's forward pass and its explanations on the embedded runtime, in turns, and prints JSON: medians, and the
 //! median ratio of a round.
 //!
-//! `cargo run --release -p exegesis --example time_methods -- MODEL.onnx [--batch 1,8] [--length 128] [--repeats 7]`
+//! `cargo run --release -p exegesis --example time_methods -- MODEL.onnx [--method NAME[:key=value,...]]... [--batch 1,8]
+//! [--length 128] [--repeats 7]`; without `--method`: gradient and DLBacktrace.
 //!
 //! A batch of four or more rows is cut into parts of two that threads work on side by side, as the engine does with rows
 //! of this size; the forward pass is timed both ways and the faster counts. `benches/side_by_side.py` runs it beside PyTorch.
@@ -17,6 +18,14 @@ type Failure = Box<dyn std::error::Error>;
 
 const METHODS: [&str; 2] = ["gradient", "dlbacktrace"];
 
+/// A method ready to run, and what making it took.
+struct Explanation {
+    method: String,
+    nodes: usize,
+    compile_ms: f64,
+    program: Program,
+}
+
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let model = arguments.first().ok_or("give the path of an ONNX model")?;
@@ -29,35 +38,50 @@ fn main() -> Result<(), Failure> {
     let length: usize = option("--length", "128").parse()?;
     let repeats: usize = option("--repeats", "7").parse()?;
     let prepack = if option("--prepack", "no") == "yes" { Prepack::Always } else { Prepack::Never };
+    let mut methods: Vec<String> =
+        arguments.windows(2).filter(|pair| pair[0] == "--method").map(|pair| pair[1].clone()).collect();
+    if methods.is_empty() {
+        methods = METHODS.map(String::from).to_vec();
+    }
     let mut graph = onnx::read_file(Path::new(model))?.graph;
     passes::prepare(&mut graph, &RtenRuntime, &mut |_, _| {})?;
     for batch in batches {
         let fixed = fix_lengths(&graph, length)?;
         let inputs = random_inputs(&fixed, batch)?;
         let forward = load(fixed.clone(), prepack)?;
-        let mut programs = vec![];
-        let mut line = format!("{{\"model\": {model:?}, \"batch\": {batch}");
-        for method in METHODS {
-            let mut request = Request::new(Method::parse(method)?);
-            request.diagnostics = false;
-            let start = Instant::now();
-            let explained = exegesis_attribute::explain(fixed.clone(), &request, &mut |_, _| {})?;
-            let compile = start.elapsed().as_secs_f64() * 1e3;
-            let nodes = explained.graph.node_count();
-            line += &format!(", \"{method}_nodes\": {nodes}, \"{method}_compile_ms\": {compile:.1}");
-            programs.push(load(explained.graph, prepack)?);
-        }
-        let rounds = time(&forward, &programs, &inputs, repeats)?;
+        let explanations: Vec<Explanation> =
+            methods.iter().map(|method| prepare(&fixed, method, prepack)).collect::<Result<_, _>>()?;
+        let rounds = time(&forward, &explanations, &inputs, repeats)?;
         let column = |f: &dyn Fn(&[f64]) -> f64| median(rounds.iter().map(|round| f(round)).collect());
-        line += &format!(", \"forward_ms\": {:.2}", column(&|round| round[0]));
-        for (i, method) in METHODS.iter().enumerate() {
+        let forward_ms = column(&|round| round[0]);
+        let mut line = format!(
+            "{{\"model\": {model:?}, \"batch\": {batch}, \"forward_ms\": {forward_ms:.4}, \"methods\": {{"
+        );
+        for (i, Explanation { method, nodes, compile_ms, .. }) in explanations.iter().enumerate() {
             let ms = column(&|round| round[i + 1]);
             let ratio = column(&|round| round[i + 1] / round[0]);
-            line += &format!(", \"{method}_ms\": {ms:.2}, \"{method}_ratio\": {ratio:.2}");
+            let comma = if i == 0 { "" } else { ", " };
+            line += &format!("{comma}{method:?}: {{\"ms\": {ms:.4}, \"ratio\": {ratio:.2}, ");
+            line += &format!("\"nodes\": {nodes}, \"compile_ms\": {compile_ms:.1}}}");
         }
-        println!("{line}}}");
+        println!("{line}}}}}");
     }
     Ok(())
+}
+
+fn prepare(graph: &Graph, method: &str, prepack: Prepack) -> Result<Explanation, Failure> {
+    let mut request = Request::new(Method::parse(method)?);
+    request.diagnostics = false;
+    let start = Instant::now();
+    let explained = exegesis_attribute::explain(graph.clone(), &request, &mut |_, _| {})?;
+    let compile_ms = start.elapsed().as_secs_f64() * 1e3;
+    let nodes = explained.graph.node_count();
+    Ok(Explanation {
+        method: method.to_string(),
+        nodes,
+        compile_ms,
+        program: load(explained.graph, prepack)?,
+    })
 }
 
 /// Every symbolic dimension but the first axis's gets `length`.
@@ -104,11 +128,11 @@ fn load(graph: Graph, prepack: Prepack) -> Result<Program, Failure> {
     Ok(RtenRuntime.load(graph, &LoadOptions { prepack, ..LoadOptions::default() })?)
 }
 
-/// Milliseconds of the forward pass and of each program in each round, after two rounds of warming up. All run in each
+/// Milliseconds of the forward pass and of each explanation in each round, after two rounds of warming up. All run in each
 /// round, so that what else the machine does meets them alike.
 fn time(
     forward: &Program,
-    programs: &[Program],
+    explanations: &[Explanation],
     inputs: &[(String, Tensor)],
     repeats: usize,
 ) -> Result<Vec<Vec<f64>>, Failure> {
@@ -139,8 +163,8 @@ fn time(
         if in_parts {
             times[0] = times[0].min(timed(forward, true)?);
         }
-        for program in programs {
-            times.push(timed(program, in_parts)?);
+        for explanation in explanations {
+            times.push(timed(&explanation.program, in_parts)?);
         }
         if round >= 2 {
             rounds.push(times);
