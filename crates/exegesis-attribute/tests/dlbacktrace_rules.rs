@@ -290,12 +290,6 @@ fn gate(a: &[f64], b: &[f64], r: &[f64]) -> Walk {
     common::walk(&net, &[product], &DlBacktraceRules::default(), Some(&[array(&shape, r.to_vec())])).unwrap()
 }
 
-/// Specification 5.6: `d1 = |ab - a|`, `d2 = |ab - b|`, halves where both are 0.
-fn gate_units(a: f64, b: f64, r: f64) -> (f64, f64) {
-    let (d1, d2) = ((a * b - a).abs(), (a * b - b).abs());
-    if d1 + d2 == 0.0 { (r / 2.0, r / 2.0) } else { (r * d1 / (d1 + d2), r * d2 / (d1 + d2)) }
-}
-
 #[test]
 fn gates_at_zero_and_one() {
     let walked = gate(&[0.0, 1.0, 0.0, 1.0, 2.0], &[0.0, 1.0, 2.0, 0.0, 2.0], &[1.0; 5]);
@@ -312,7 +306,7 @@ proptest! {
         let (b, r): (Vec<f64>, Vec<f64>) = rest.into_iter().unzip();
         let walked = gate(&a, &b, &r);
         for i in 0..a.len() {
-            let (on_a, on_b) = gate_units(a[i], b[i], r[i]);
+            let [on_a, on_b] = oracle::units::gate(a[i], b[i], r[i]);
             prop_assert!((walked.signals[0].data[i] - on_a).abs() < 1e-12);
             prop_assert!((walked.signals[1].data[i] - on_b).abs() < 1e-12);
         }

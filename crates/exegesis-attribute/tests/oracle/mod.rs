@@ -1,10 +1,15 @@
-//! DLBacktrace in default mode, unit by unit in plain loops, written from the specification's formulas.
+//! DLBacktrace unit by unit in plain loops, written from the specification's formulas.
 //!
 //! Operators that are linear in their carrier are turned into an explicit matrix by probing the forward operator with
-//! unit vectors; movement is what the operator's own derivative says. Nothing here calls the rules under test.
+//! unit vectors; movement is what the operator's own derivative says. `taps` lists coefficients from the definitions of
+//! operators instead, `units` has the shares of one unit in every mode. Nothing here calls the rules under test. Each test
+//! file uses a part of it.
+#![allow(dead_code)]
 
 mod elementwise;
 mod products;
+pub mod taps;
+pub mod units;
 mod windows;
 
 use exegesis_graph::op::{Binary, ReduceKind, ResizeMode, Unary, Variadic};
@@ -78,7 +83,7 @@ impl Single<'_> {
     }
 
     /// The operator as `y = W x + b` in feed `x`: rows of `W`, and `b`.
-    fn matrix(&self, x: usize) -> (Vec<Vec<f64>>, Vec<f64>) {
+    pub fn matrix(&self, x: usize) -> (Vec<Vec<f64>>, Vec<f64>) {
         let n = self.net.feeds[x].1.len();
         let bias = self.output_at(x, vec![0.0; n]).data;
         let mut rows = vec![vec![0.0; n]; bias.len()];

@@ -7,17 +7,24 @@
 //! |---|---|
 //! | 1, 2 conservation | `conservation` |
 //! | 3, 4 magnitudes, zeros | `magnitudes` |
+//! | 5 closed forms, loops, matrices | `closed_forms` |
 //! | 7 tokens and rows | `tokens` |
+//! | 8 operators that stand for others | `equivalence` |
 //! | 9 products of activations | `products` |
 //! | 11, 12 order, consumers, refusals | `structure` |
 
+mod closed_forms;
 #[path = "../common/mod.rs"]
 mod common;
 mod conservation;
+mod equivalence;
 mod magnitudes;
 mod networks;
 #[path = "../operators/mod.rs"]
 mod operators;
+#[path = "../oracle/mod.rs"]
+mod oracle;
+mod oracles;
 mod products;
 mod structure;
 mod tokens;
