@@ -16,6 +16,9 @@ use crate::rule::{Context, Outcome};
 pub struct Unit {
     /// `P + N`, at least [`DEAD`].
     pub magnitude: ValueId,
+    /// The same less what a bias may leave of its rounding in `sum`: [`DEAD`] where no terms are told from none, and no more
+    /// than the size of `sum` where a second side is not.
+    pub told: ValueId,
     /// `P - N`.
     pub sum: ValueId,
     /// What decides which side agrees: `P + b - N`.
@@ -56,10 +59,10 @@ pub fn routes(cx: &mut Context<'_, '_>, r: [ValueId; 2], unit: &Unit) -> Result<
     let side = cx.b.add_scalar(agrees, -0.5)?;
     let side = shaped(cx, side);
 
-    // 1 or -1 where |z| / A > 1 / (1 + tau), else 0.
+    // 1 or -1 where |z| / A > 1 / (1 + tau), A less the rounding of a bias, else 0.
     let tau = 8.0 * (unit.fan_in.max(1) as f64).sqrt() * 2f64.powi(-24);
     let scaled = cx.b.mul_scalar(unit.sum, 0.5 * (1.0 + tau.min(0.1)))?;
-    let ratio = cx.b.div(scaled, unit.magnitude)?;
+    let ratio = cx.b.div(scaled, unit.told)?;
     let lone = cx.b.unary(Unary::Round, ratio)?;
     let low = cx.b.scalar(-0.5, side)?;
     let high = cx.b.scalar(0.5, side)?;
@@ -75,7 +78,7 @@ pub fn routes(cx: &mut Context<'_, '_>, r: [ValueId; 2], unit: &Unit) -> Result<
         let chosen = cx.b.add(unit.magnitude, towards)?;
         let alive = match cx.vanishes && !unit.has_bias {
             true => r,
-            false => super::linear_core::alive(cx, r, unit.magnitude)?,
+            false => super::linear_core::alive(cx, r, unit.told)?,
         };
         let even = cx.b.div(alive, chosen)?;
         let even = shaped(cx, even);
@@ -113,22 +116,23 @@ fn linear_unit(cx: &mut Context<'_, '_>, map: &LinearMap, like: ValueId) -> Resu
     let output = map.output()?;
     let x = cx.b.abs(map.x)?;
     let fan_in = map.fan_in(cx)?;
-    let (magnitude, sum) = match map.bias {
-        None => (map.magnitude(cx, x, None, DEAD)?, output),
+    let magnitude = map.magnitude(cx, x, None, DEAD)?;
+    cx.b.assume_shape(magnitude, like);
+    let (told, sum) = match map.bias {
+        None => (magnitude, output),
         Some(bias) => {
             // The sum is the output less the bias; what the output's rounding leaves of it is no more than 2^-22 of the bias,
-            // and a magnitude below that is not told from none.
+            // and a side below that is not told from none. Shares are by the magnitude itself, or they would not sum to all.
             let size = cx.b.abs(bias)?;
-            let blur = cx.b.mul_scalar(size, -(2f64.powi(-22)))?;
-            let magnitude = map.magnitude(cx, x, Some(blur), DEAD)?;
-            let floor = cx.b.scalar(DEAD, magnitude)?;
-            let magnitude = cx.b.op(op::Clip {}, &[magnitude, floor])?;
-            (magnitude, cx.b.sub(output, bias)?)
+            let blur = cx.b.mul_scalar(size, 2f64.powi(-22))?;
+            let told = cx.b.sub(magnitude, blur)?;
+            let floor = cx.b.scalar(DEAD, told)?;
+            (cx.b.op(op::Clip {}, &[told, floor])?, cx.b.sub(output, bias)?)
         }
     };
-    cx.b.assume_shape(magnitude, like);
+    cx.b.assume_shape(told, like);
     cx.b.assume_shape(sum, like);
-    Ok(Unit { magnitude, sum, output, fan_in, has_bias: map.bias.is_some() })
+    Ok(Unit { magnitude, told, sum, output, fan_in, has_bias: map.bias.is_some() })
 }
 
 /// `|x| |W|^T even + x W^T odd`; for `x >= 0` as `x (W+^T (even + odd) + W-^T (even - odd))`, which adds no terms of
@@ -185,7 +189,7 @@ pub fn sum(
         Op::Variadic(op::Variadic::Mean) => cx.b.mul_scalar(output, operands.len() as f64)?,
         _ => output,
     };
-    let unit = Unit { magnitude, sum, output, fan_in: operands.len(), has_bias: false };
+    let unit = Unit { magnitude, told: magnitude, sum, output, fan_in: operands.len(), has_bias: false };
     let routes = routes(cx, r, &unit)?;
     let mut signals = [vec![], vec![]];
     for (channel, route) in routes.into_iter().enumerate() {
@@ -235,7 +239,7 @@ pub fn bilinear(cx: &mut Context<'_, '_>, node: &Node, r: [ValueId; 2]) -> Resul
     let magnitude = cx.b.add_scalar(magnitude, DEAD)?;
     cx.b.assume_shape(magnitude, r[0]);
     let fan_in = cx.b.shape(a)?.last().and_then(exegesis_graph::Dim::fixed).unwrap_or(MANY_TERMS);
-    let unit = Unit { magnitude, sum: output, output, fan_in, has_bias: false };
+    let unit = Unit { magnitude, told: magnitude, sum: output, output, fan_in, has_bias: false };
     let routes = routes(cx, r, &unit)?;
     let mut outcomes = vec![];
     for (channel, route) in routes.into_iter().enumerate() {
