@@ -60,13 +60,28 @@ impl Network {
     }
 
     /// Every weight, bias and scale set to 0.
-    pub fn without_weights(mut self) -> Self {
+    pub fn without_weights(self) -> Self {
+        self.with_weights(|_| 0.0)
+    }
+
+    /// Weights, biases and scales from -1 to 1, inputs from -2 to 2, all whole.
+    pub fn with_whole_numbers(mut self) -> Self {
+        for value in &mut self.net.feeds[0].1.data {
+            *value = value.round();
+        }
+        self.with_weights(|w| (1.5 * w).round())
+    }
+
+    /// Every weight, bias and scale changed by `change`.
+    fn with_weights(mut self, change: impl Fn(f64) -> f64) -> Self {
         let constants: Vec<ValueId> = self.net.graph.values().map(|(id, _)| id).collect();
         for id in constants {
             let Some(tensor) = self.net.graph.constant(id) else { continue };
             if tensor.dtype() == DType::F64 && tensor.len() > 1 {
-                let zeros = vec![0.0; tensor.len()];
-                let tensor = Tensor::new(tensor.shape().to_vec(), zeros).unwrap();
+                let values = tensor.to_f64().unwrap().into_iter();
+                // Masks stay.
+                let values = values.map(|w| if w.abs() > 2.0 { w } else { change(w) }).collect::<Vec<_>>();
+                let tensor = Tensor::new(tensor.shape().to_vec(), values).unwrap();
                 self.net.graph.set_constant(id, tensor);
             }
         }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::common::{Batch, Net, array, assert_close};
 use crate::networks::{Family, Network};
-use crate::traced::{Channel, Engine, cases, default_mode};
+use crate::traced::{Channel, Engine, Mode, cases, default_mode};
 
 /// The explained input with its rows in another order, or some of them only.
 fn rows(feed: &Array, order: &[usize]) -> Array {
@@ -52,7 +52,7 @@ proptest! {
         let net = masked_pooling(seed, tokens, &lengths);
         for engine in Engine::ALL {
             let channel = default_mode(&net, Target::Class(1), engine);
-            channel.assert_conserved("masked", engine.tolerance());
+            channel.assert_conserved("masked", Mode::Default.tolerance(engine));
             let relevance = first(&channel);
             for (cell, r) in relevance.data.iter().enumerate() {
                 let (row, token) = (cell / (tokens * 2), cell / 2 % tokens);

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use exegesis_attribute::{Error, Explained, Method, Request, Target, explain};
+use exegesis_attribute::{
+    AttributionOutput, DlBacktraceRules, Error, Explained, Method, Request, Target, explain,
+};
+use exegesis_graph::Graph;
 use exegesis_reference::{Array, run};
 use exegesis_runtime::{LoadOptions, RtenRuntime, Runtime};
 use proptest::test_runner::{Config, RngSeed};
@@ -31,16 +34,8 @@ pub enum Engine {
 impl Engine {
     pub const ALL: [Self; 2] = [Self::Reference, Self::Rten];
 
-    /// Relative agreement of sums.
-    pub fn tolerance(self) -> f64 {
-        match self {
-            Self::Reference => EXACT,
-            Self::Rten => SINGLE,
-        }
-    }
-
     /// Outputs of `graph` by name.
-    pub fn run(self, graph: &exegesis_graph::Graph, feeds: &[(String, Array)]) -> BTreeMap<String, Array> {
+    pub fn run(self, graph: &Graph, feeds: &[(String, Array)]) -> BTreeMap<String, Array> {
         match self {
             Self::Reference => {
                 let feeds: Vec<(&str, Array)> = feeds.iter().map(|(n, a)| (n.as_str(), a.clone())).collect();
@@ -113,33 +108,94 @@ impl Channel {
 /// Columns that are not a class.
 const FLOWS: [&str; 3] = ["in", "out", "residual"];
 
-/// Fails unless the method's explanation of class `target` can be made; returns it.
-pub fn explained(net: &Net, method: &str, target: Target) -> Result<Explained, Error> {
-    let mut request = Request::new(Method::parse(method)?);
+/// The modes of the method, by how many channels flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Default,
+    Contrastive,
+}
+
+impl Mode {
+    pub const ALL: [Self; 2] = [Self::Default, Self::Contrastive];
+
+    /// As users name it.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Default => "dlbacktrace",
+            Self::Contrastive => "dlbacktrace:mode=contrastive",
+        }
+    }
+
+    /// The rules for a walk over `graph` as it is.
+    pub fn rules(self, graph: &Graph) -> DlBacktraceRules {
+        let Ok(Method::DlBacktrace(options)) = Method::parse(self.method()) else { unreachable!("a method") };
+        DlBacktraceRules::new(options, Default::default(), graph)
+    }
+
+    /// Relative agreement of sums of relevance on `engine`. Contrast finds the smaller side of a unit as a difference, whose
+    /// rounding counts more the smaller that side is.
+    pub fn tolerance(self, engine: Engine) -> f64 {
+        match (self, engine) {
+            (_, Engine::Reference) => EXACT,
+            (Self::Default, Engine::Rten) => SINGLE,
+            (Self::Contrastive, Engine::Rten) => 2e-3,
+        }
+    }
+}
+
+/// The explanation of class `target`: its channels.
+///
+/// # Errors
+/// As [`explain`].
+pub fn trace(net: &Net, target: Target, mode: Mode, engine: Engine) -> Result<Vec<Channel>, Error> {
+    let mut request = Request::new(Method::parse(mode.method())?);
     request.target = target;
-    explain(net.graph.clone(), &request, &mut |_, _| {})
+    let explained = explain(net.graph.clone(), &request, &mut |_, _| {})?;
+    Ok(channels(&explained, &engine.run(&explained.graph, &net.feeds)))
+}
+
+/// The explanation of given seeds, one per channel.
+pub fn trace_seeds(net: &Net, seeds: &[Array], mode: Mode, engine: Engine) -> Vec<Channel> {
+    let mut request = Request::new(Method::parse(mode.method()).unwrap());
+    request.target = Target::Seed;
+    let explained = explain(net.graph.clone(), &request, &mut |_, _| {}).unwrap();
+    assert_eq!(explained.seed_inputs.len(), seeds.len());
+    let mut feeds = net.feeds.clone();
+    feeds.extend(explained.seed_inputs.iter().cloned().zip(seeds.iter().cloned()));
+    channels(&explained, &engine.run(&explained.graph, &feeds))
 }
 
 /// Default mode: one channel.
 pub fn default_mode(net: &Net, target: Target, engine: Engine) -> Channel {
-    let explained = explained(net, "dlbacktrace", target).unwrap();
-    channel(&explained, &engine.run(&explained.graph, &net.feeds), "")
+    trace(net, target, Mode::Default, engine).unwrap().remove(0)
 }
 
-/// The channel whose columns in the ledger start with `prefix`.
-fn channel(explained: &Explained, values: &BTreeMap<String, Array>, prefix: &str) -> Channel {
-    let inputs = explained.attributions.iter().map(|a| values[&a.output].clone()).collect();
+fn channels(explained: &Explained, values: &BTreeMap<String, Array>) -> Vec<Channel> {
     let layout = explained.ledger.as_ref().expect("a ledger");
     let (width, count) = (layout.columns.len(), layout.nodes.len());
-    let mut ledger: Vec<(String, Row)> =
-        layout.nodes.iter().map(|node| (node.name.clone(), Row::new())).collect();
-    for (position, cells) in values[&layout.output].data.chunks_exact(width).enumerate() {
-        for (column, amount) in layout.columns.iter().zip(cells) {
-            if let Some(column) = column.strip_prefix(prefix) {
-                *ledger[position % count].1.entry(column.to_string()).or_default() += amount;
+    let sums = &values[explained.seed_sum_output.as_ref().expect("sums of the seed")].data;
+    (0..explained.channels)
+        .map(|channel| {
+            let prefix = match explained.channels {
+                1 => "",
+                _ => ["positive_", "negative_"][channel],
+            };
+            let output = |a: &AttributionOutput| match &a.channels {
+                None => a.output.clone(),
+                Some(names) => names[channel].clone(),
+            };
+            let inputs = explained.attributions.iter().map(|a| values[&output(a)].clone()).collect();
+            let mut ledger: Vec<(String, Row)> =
+                layout.nodes.iter().map(|node| (node.name.clone(), Row::new())).collect();
+            for (position, cells) in values[&layout.output].data.chunks_exact(width).enumerate() {
+                for (column, amount) in layout.columns.iter().zip(cells) {
+                    if let Some(column) = column.strip_prefix(prefix) {
+                        *ledger[position % count].1.entry(column.to_string()).or_default() += amount;
+                    }
+                }
             }
-        }
-    }
-    let sums = explained.seed_sum_output.as_ref().expect("sums of the seed");
-    Channel { inputs, ledger, seed: values[sums].data.iter().sum() }
+            let seed = sums.iter().skip(channel).step_by(explained.channels).sum();
+            Channel { inputs, ledger, seed }
+        })
+        .collect()
 }
