@@ -87,6 +87,8 @@ struct Page {
     top: usize,
 }
 
+/// Nodes that are named as those where most stayed.
+const LEAKS: usize = 3;
 /// Width of the labels on the left of a row.
 const LABEL: usize = 11;
 
@@ -300,9 +302,16 @@ fn ledger_line(ledger: &Ledger) -> String {
         parts.push(format!("{} not accounted for", share(ledger.unaccounted())));
     }
     let mut line = format!("seed {} = {}", number(ledger.seed), parts.join(" + "));
-    if let Some(node) = ledger.top_absorbers(1).first() {
-        let name = shorten_middle(&one_line(&node.node), 40);
-        line += &format!("; most in {name} ({}, {})", one_line(&node.op), share(node.absorbed_total()));
+    let leaks: Vec<String> = ledger
+        .top_absorbers(LEAKS)
+        .iter()
+        .map(|node| {
+            let name = shorten_middle(&one_line(&node.node), 40);
+            format!("{name} ({}, {})", one_line(&node.op), share(node.absorbed_total()))
+        })
+        .collect();
+    if !leaks.is_empty() {
+        line += &format!("; most in {}", leaks.join(", "));
     }
     line
 }

@@ -13,7 +13,7 @@ use exegesis_attribute::{CHANNELS, Method, NodeSelection, OnMissingRule, Request
 use exegesis_graph::Tensor;
 use exegesis_runtime::{Limits, LoadOptions, RtenRuntime, Runtime, WorkLimit, by_name};
 
-use crate::explanation::{Explanation, LedgerTable, MethodResult, Provenance, RowTotals};
+use crate::explanation::{Explanation, LedgerTable, MethodResult, Provenance, RowTotals, ledger};
 use crate::prediction;
 use crate::{Error, Inputs, Labels, Model, Preprocess, Remarks, Result};
 pub use batches::bytes_text;
@@ -350,6 +350,12 @@ impl Explainer {
         let mut remarks = Remarks { warnings: explained.notes.clone(), notes: Vec::new() };
         if let Some(warning) = self.model.weights_warning() {
             remarks.warn(warning);
+        }
+        if let Some(table) = &ledger {
+            let rows_mix =
+                explained.notes.iter().any(|note| note.contains("its rows are steps of one sequence"));
+            let found = table.unbooked(rows_mix);
+            ledger::warning(method.name(), &found, rows).into_iter().for_each(|text| remarks.warn(text));
         }
         // Outputs of our own are no concern of the user.
         let concerns = |note: &&String| !note.contains("\"exegesis/");

@@ -40,6 +40,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use explainer::{Explainer, ExplainerBuilder, Plan, bytes_text};
 pub use explanation::{
     Explanation, InputSummary, LedgerTable, MethodResult, ModelSummary, Provenance, RowTotals, Timings,
+    Unbooked,
 };
 pub use inputs::{Input, Inputs, ReadInputs, ReadOptions, Rows, Source, describe_ports, read as read_inputs};
 pub use inspect::{Coverage, Stage};
