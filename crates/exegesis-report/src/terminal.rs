@@ -2,7 +2,7 @@
 
 use crate::data::{InputView, Ledger, MethodReport, Prediction, Report, RowReport};
 use crate::features::{self, Feature};
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, prepare, prepare_channels};
 use crate::reduce::{Map, Reduced};
 use crate::scale::DEFAULT_PERCENTILE;
 use crate::svg::completeness;
@@ -199,9 +199,20 @@ impl Page {
                 Ok(item) => self.strongest(&label, &item),
                 Err(error) => self.warning(4, &error.to_string()),
             }
+            for (channel, part) in
+                prepare_channels(row, method, index, DEFAULT_PERCENTILE).unwrap_or_default()
+            {
+                self.strongest(&one_line(&channel.name), &part);
+            }
         }
         if let Some(ledger) = &method.ledger {
             self.wrapped(4, "ledger", Tone::Plain, &ledger_line(ledger));
+        }
+        for channel in &method.channels {
+            if let Some(ledger) = &channel.ledger {
+                let line = format!("{}: {}", one_line(&channel.name), ledger_line(ledger));
+                self.wrapped(4, "ledger", Tone::Plain, &line);
+            }
         }
         for warning in &method.warnings {
             self.warning(4, warning);

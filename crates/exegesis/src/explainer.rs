@@ -368,6 +368,7 @@ impl Explainer {
             values,
             channels,
             relevance,
+            structure: compiled.structure(),
             ledger,
             totals,
             substitutions: explained

@@ -3,9 +3,12 @@
 pub(crate) mod ledger;
 mod provenance;
 
+use std::sync::Arc;
+
 use exegesis_attribute::{CHANNELS, Score, Task};
 use exegesis_graph::Tensor;
 
+use crate::flow::Structure;
 use crate::prediction::RowPrediction;
 use crate::{Error, Inputs, Result};
 pub use ledger::{LedgerTable, Unbooked};
@@ -53,6 +56,8 @@ pub struct MethodResult {
     pub channels: Vec<(String, [Tensor; 2])>,
     /// Relevance per node, where it was asked for; in contrastive mode also `positive/NODE` and `negative/NODE`.
     pub relevance: Vec<(String, Tensor)>,
+    /// Blocks of the model, where relevance of nodes was asked for.
+    pub(crate) structure: Option<Arc<Structure>>,
     /// Where the relevance went.
     pub ledger: Option<LedgerTable>,
     /// Sums per row.

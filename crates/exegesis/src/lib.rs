@@ -24,6 +24,7 @@ mod error;
 mod explainer;
 mod explanation;
 pub mod files;
+mod flow;
 mod inputs;
 mod inspect;
 mod labels;

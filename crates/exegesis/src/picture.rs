@@ -69,6 +69,7 @@ impl Explanation {
             .unwrap_or_default();
         let views: Vec<(InputView, Layout)> =
             explained.iter().map(|input| view(input, row, self.rows)).collect();
+        let tokens = token_names(&views);
         let prediction = self.predictions.get(row).cloned().unwrap_or_default();
         let methods = self.methods.iter().map(|method| {
             let totals = method.totals.get(row);
@@ -82,6 +83,7 @@ impl Explanation {
                     Some(report::Attribution { shape, values, layout: *layout })
                 })
                 .collect();
+            let ledger = method.ledger.as_ref().map(|l| l.row(row, expected.unwrap_or(sum), sum));
             report::MethodReport {
                 name: method.key.clone(),
                 parameters: method.parameters.clone(),
@@ -91,7 +93,12 @@ impl Explanation {
                 expected,
                 // A ledger says where the difference went, which is more than a gap.
                 gap: totals.and_then(|t| t.gap).filter(|_| method.ledger.is_none()),
-                ledger: method.ledger.as_ref().map(|l| l.row(row, expected.unwrap_or(sum), sum)),
+                flows: ledger
+                    .iter()
+                    .zip(&method.structure)
+                    .map(|(ledger, blocks)| blocks.flow(ledger, &method.relevance, (row, self.rows), &tokens))
+                    .collect(),
+                ledger,
                 warnings: method.substitutions.clone(),
                 ..Default::default()
             }
@@ -113,6 +120,20 @@ impl Explanation {
                 .collect(),
             warnings: Vec::new(),
         }
+    }
+}
+
+/// Names of the tokens, if one input consists of tokens.
+fn token_names(views: &[(InputView, Layout)]) -> Vec<String> {
+    let mut sequences = views.iter().filter_map(|(view, _)| match view {
+        InputView::Tokens { ids, texts } => {
+            Some(texts.clone().unwrap_or_else(|| ids.iter().map(ToString::to_string).collect()))
+        }
+        _ => None,
+    });
+    match (sequences.next(), sequences.next()) {
+        (Some(names), None) => names,
+        _ => vec![],
     }
 }
 
