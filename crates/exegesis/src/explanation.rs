@@ -2,6 +2,7 @@
 
 pub(crate) mod ledger;
 mod provenance;
+pub(crate) mod totals;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::prediction::RowPrediction;
 use crate::{Error, Inputs, Result};
 pub use ledger::{LedgerTable, Unbooked};
 pub use provenance::{InputSummary, ModelSummary, Provenance, Timings};
+pub use totals::{ChannelTotals, RowTotals};
 
 /// One or more methods' explanations of the same rows.
 #[derive(Clone, Debug)]
@@ -64,17 +66,6 @@ pub struct MethodResult {
     pub totals: Vec<RowTotals>,
     /// Nodes that were treated by a substitute for a missing rule.
     pub substitutions: Vec<String>,
-}
-
-/// Sum of one row's attributions over all explained inputs.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RowTotals {
-    /// The sum.
-    pub sum: f64,
-    /// What it should be, what the ledger books as absorbed included; `None` for methods without a total.
-    pub expected: Option<f64>,
-    /// `sum - expected`.
-    pub gap: Option<f64>,
 }
 
 impl Explanation {

@@ -78,6 +78,7 @@ impl Structure {
         let maps = [self.heads(relevance, row, rows), self.tokens(relevance, row, rows, tokens)];
         report::Flow {
             channel: String::new(),
+            classes: ledger.absorbed.iter().map(|(class, _)| class.clone()).collect(),
             seed: ledger.seed,
             reached: ledger.reached,
             stages: flow,

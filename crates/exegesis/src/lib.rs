@@ -40,8 +40,8 @@ mod weights;
 pub use error::{Error, ErrorKind, Result};
 pub use explainer::{Explainer, ExplainerBuilder, Plan, bytes_text};
 pub use explanation::{
-    Explanation, InputSummary, LedgerTable, MethodResult, ModelSummary, Provenance, RowTotals, Timings,
-    Unbooked,
+    ChannelTotals, Explanation, InputSummary, LedgerTable, MethodResult, ModelSummary, Provenance, RowTotals,
+    Timings, Unbooked,
 };
 pub use inputs::{Input, Inputs, ReadInputs, ReadOptions, Rows, Source, describe_ports, read as read_inputs};
 pub use inspect::{Coverage, Stage};

@@ -96,6 +96,16 @@ struct Totals {
     expected: Option<f64>,
     gap: Option<f64>,
     ledger: Option<Ledger>,
+    /// By channel, for methods that keep two apart.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    channels: BTreeMap<&'static str, Channel>,
+}
+
+#[derive(Serialize)]
+struct Channel {
+    sum: f64,
+    seed: Option<f64>,
+    ledger: Option<Ledger>,
 }
 
 #[derive(Serialize)]
@@ -211,11 +221,21 @@ fn method(method: &MethodResult) -> Method<'_> {
 
 fn totals(method: &MethodResult, row: usize) -> Totals {
     let Some(totals) = method.totals.get(row) else { return Totals::default() };
+    let channels: BTreeMap<&'static str, Channel> = method
+        .channel_ledgers(row)
+        .into_iter()
+        .zip(totals.channels.into_iter().flatten())
+        .map(|((name, ledger), total)| {
+            let ledger = method.ledger.is_some().then(|| ledger.into());
+            (name, Channel { sum: total.sum, seed: total.seed, ledger })
+        })
+        .collect();
     let ledger = method
         .ledger
         .as_ref()
+        .filter(|_| channels.is_empty())
         .map(|table| table.row(row, totals.expected.unwrap_or(totals.sum), totals.sum).into());
-    Totals { sum: totals.sum, expected: totals.expected, gap: totals.gap, ledger }
+    Totals { sum: totals.sum, expected: totals.expected, gap: totals.gap, ledger, channels }
 }
 
 /// The target of one row: a number, or numbers.
