@@ -80,6 +80,9 @@ pub struct Explained {
     pub notes: Vec<String>,
     /// True if the values and what was absorbed sum to the seed.
     pub is_conserved: bool,
+    /// True if relevance moves between the rows of a batch: they are steps of one sequence, and totals balance over all
+    /// rows only.
+    pub rows_mix: bool,
 }
 
 /// The relevance of a node that the graph computes.
@@ -230,6 +233,7 @@ pub fn explain(
         channels: rules.channels(),
         notes,
         is_conserved: rules.is_relevance(),
+        rows_mix: sequence_rows,
     })
 }
 

@@ -81,6 +81,8 @@ pub fn map(polarity: Polarity, position: f64) -> Rgb {
     match polarity {
         Polarity::Signed => diverging(position),
         Polarity::Unsigned => sequential(position),
+        Polarity::For => diverging(position.max(0.0)),
+        Polarity::Against => diverging(-position.max(0.0)),
     }
 }
 
@@ -88,8 +90,9 @@ pub fn map(polarity: Polarity, position: f64) -> Rgb {
 pub fn strong(polarity: Polarity, position: f64) -> Rgb {
     match polarity {
         Polarity::Signed if position < 0.0 => STRONG[0],
-        Polarity::Signed => STRONG[1],
+        Polarity::Signed | Polarity::For => STRONG[1],
         Polarity::Unsigned => STRONG[2],
+        Polarity::Against => STRONG[0],
     }
 }
 

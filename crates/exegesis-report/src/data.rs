@@ -4,13 +4,15 @@
 //! structure has a `Default`, so literals can end in `..Default::default()` and keep compiling when fields are added.
 //! Nothing here is validated at construction: the renderers check shapes, and say in words what does not fit.
 
+mod flow;
 mod input;
 mod ledger;
 mod method;
 
+pub use flow::{Flow, FlowMap, FlowSplit, FlowStage};
 pub use input::{ImageView, InputView, ReportInput};
 pub use ledger::{Ledger, LedgerNode};
-pub use method::{Attribution, Layout, MethodReport, Polarity, Scatter, ScatterPoint};
+pub use method::{Attribution, ChannelReport, Layout, MethodReport, Polarity, Scatter, ScatterPoint};
 
 use serde::{Deserialize, Serialize};
 

@@ -52,9 +52,9 @@ mod terminal;
 mod text;
 
 pub use data::{
-    Attribution, ClassScore, ImageView, InputView, Layout, Ledger, LedgerNode, MethodReport, ModelInfo,
-    Polarity, Prediction, Provenance, Report, ReportInput, RowReport, Scatter, ScatterPoint, Table,
-    TensorInfo, Timings,
+    Attribution, ChannelReport, ClassScore, Flow, FlowMap, FlowSplit, FlowStage, ImageView, InputView,
+    Layout, Ledger, LedgerNode, MethodReport, ModelInfo, Polarity, Prediction, Provenance, Report,
+    ReportInput, RowReport, Scatter, ScatterPoint, Table, TensorInfo, Timings,
 };
 pub use error::{ErrorKind, ReportError, Result};
 pub use html::render_html;

@@ -1,13 +1,14 @@
 //! One row as a PNG picture: heat-maps of pictures here, everything else as a chart in [`chart`].
 
 mod chart;
+mod flow;
 
 use crate::canvas::{Raster, line_height, text_width, wrap};
 use crate::color::{self, Rgb};
 use crate::data::{ImageView, InputView, MethodReport, Polarity, RowReport};
 use crate::error::Result;
 use crate::image_map::{self, Smoothing, Zoom};
-use crate::prepare::{Prepared, check, prepare};
+use crate::prepare::{Prepared, check, prepare, prepare_channels};
 use crate::reduce::Reduced;
 use crate::scale::{DEFAULT_PERCENTILE, Scale};
 use crate::svg::completeness;
@@ -42,7 +43,7 @@ const GAP: usize = 24;
 const SIZE: usize = 2;
 
 /// Draws one row as a PNG file: for a picture the input, and per method its heat-map and its overlay; for other inputs a
-/// chart of the strongest features. Several inputs are stacked.
+/// chart of the strongest features. Several inputs are stacked; flows of relevance follow below.
 ///
 /// ```
 /// use exegesis_report::*;
@@ -75,6 +76,11 @@ pub fn render_png(row: &RowReport, options: &PngOptions) -> Result<Vec<u8>> {
             _ => chart::band(row, index, options)?,
         };
         bands.push(band);
+    }
+    for method in &row.methods {
+        for flow in &method.flows {
+            bands.push(flow::band(method, flow)?);
+        }
     }
     let width = bands.iter().map(Raster::width).max().unwrap_or(0) + 2 * MARGIN;
     let heading = heading(row, width - 2 * MARGIN);
@@ -124,7 +130,8 @@ fn method_lines(method: &MethodReport, width: usize) -> Vec<(Rgb, String)> {
     lines
 }
 
-/// Input, then a column per method: heat-map above overlay; with a single method all three beside each other.
+/// Input, then a column per method: heat-map above overlay; with a single method all three beside each other. A single
+/// method that keeps channels apart has these beside the input, difference and overlay below.
 fn image_band(row: &RowReport, index: usize, image: &ImageView, options: &PngOptions) -> Result<Raster> {
     let zoom = Zoom::fit(image.width, image.height, options.panel.clamp(64, 4096), 1200);
     let (width, height) = zoom.size(image.width, image.height);
@@ -138,14 +145,71 @@ fn image_band(row: &RowReport, index: usize, image: &ImageView, options: &PngOpt
         let over = image_map::overlay(&map, image, zoom, &scale, options.smoothing)?;
         let captions = method_lines(method, width);
         if row.methods.len() == 1 {
-            columns.push(Column { panels: vec![heat], captions, scale: Some(scale) });
-            let caption = wrap("The same map over the grey input", width, SIZE);
-            let captions = caption.into_iter().map(|line| (MUTED, line)).collect();
-            columns.push(Column { panels: vec![over], captions, scale: None });
+            let parts = channel_columns(row, index, (image, zoom), options)?;
+            if !parts.is_empty() {
+                columns.extend(parts);
+                let below = single_columns((heat, captions, scale), over, width);
+                let bands = [lay_out(&columns, width, height)?, lay_out(&below, width, height)?];
+                return stacked(&bands);
+            }
+            columns.extend(single_columns((heat, captions, scale), over, width));
         } else {
             columns.push(Column { panels: vec![heat, over], captions, scale: Some(scale) });
         }
     }
+    lay_out(&columns, width, height)
+}
+
+/// Heat-map and overlay of a method that is alone.
+fn single_columns(
+    (heat, captions, scale): (Raster, Vec<(Rgb, String)>, Scale),
+    over: Raster,
+    width: usize,
+) -> [Column; 2] {
+    let lines = wrap("The same map over the grey input", width, SIZE);
+    let below = lines.into_iter().map(|line| (MUTED, line)).collect();
+    [
+        Column { panels: vec![heat], captions, scale: Some(scale) },
+        Column { panels: vec![over], captions: below, scale: None },
+    ]
+}
+
+/// The maps of the channels of the only method.
+fn channel_columns(
+    row: &RowReport,
+    index: usize,
+    (image, zoom): (&ImageView, Zoom),
+    options: &PngOptions,
+) -> Result<Vec<Column>> {
+    let mut columns = Vec::new();
+    let Some(method) = row.methods.first() else { return Ok(columns) };
+    let (width, _) = zoom.size(image.width, image.height);
+    for (channel, part) in prepare_channels(row, method, index, options.percentile)? {
+        let Reduced::Map(map) = &part.reduced else { continue };
+        let heat = image_map::heat_map(map, image, zoom, &part.scale, options.smoothing)?;
+        let mut captions = vec![];
+        captions.extend(wrap(&channel.title(), width, SIZE).into_iter().map(|line| (INK, line)));
+        captions.push((MUTED, format!("sum {}", number(channel.sum))));
+        columns.push(Column { panels: vec![heat], captions, scale: Some(part.scale) });
+    }
+    Ok(columns)
+}
+
+/// Pictures below each other.
+fn stacked(bands: &[Raster]) -> Result<Raster> {
+    let width = bands.iter().map(Raster::width).max().unwrap_or(0);
+    let height = bands.iter().map(|band| band.height() + GAP).sum::<usize>().saturating_sub(GAP);
+    let mut page = Raster::filled(width, height, PAPER)?;
+    let mut y = 0;
+    for band in bands {
+        page.place(0, y, band);
+        y += band.height() + GAP;
+    }
+    Ok(page)
+}
+
+/// Columns side by side, with their colour bars and captions.
+fn lay_out(columns: &[Column], width: usize, height: usize) -> Result<Raster> {
     let depth = columns.iter().map(|column| column.panels.len()).max().unwrap_or(1);
     let bar_height = BAR + line_height(SIZE) * 2;
     let text_lines = columns.iter().map(|column| column.captions.len()).max().unwrap_or(0);
@@ -211,7 +275,7 @@ fn color_bar(page: &mut Raster, x: usize, y: usize, width: usize, scale: &Scale)
     let limit = number_with(scale.limit(), 3);
     let (left, middle, right) = match scale.polarity() {
         Polarity::Signed => (format!("-{limit}"), "0", format!("+{limit}")),
-        Polarity::Unsigned => ("0".to_string(), "", limit),
+        Polarity::Unsigned | Polarity::For | Polarity::Against => ("0".to_string(), "", limit),
     };
     let top = y + BAR + 6;
     page.text(x, top, SIZE, MUTED, &left);

@@ -1,6 +1,6 @@
 //! The step that every renderer starts with: one method's values for one input, brought into drawable form and scaled.
 
-use crate::data::{MethodReport, ReportInput, RowReport};
+use crate::data::{ChannelReport, MethodReport, ReportInput, RowReport};
 use crate::error::{ErrorKind, ReportError, Result};
 use crate::reduce::{Reduced, reduce};
 use crate::scale::Scale;
@@ -39,6 +39,28 @@ pub(crate) fn prepare<'a>(
     let reduced = reduce(&report_input.view, attribution)?;
     let scale = Scale::fit(reduced.values(), percentile, method.polarity);
     Ok(Prepared { input: report_input, method, reduced, scale })
+}
+
+/// The parts that a method keeps apart, ready to draw, each on a scale of its own: where one is much larger than the other,
+/// a common scale would show nothing of the smaller.
+///
+/// # Errors
+/// As [`prepare`].
+pub(crate) fn prepare_channels<'a>(
+    row: &'a RowReport,
+    method: &'a MethodReport,
+    input: usize,
+    percentile: f64,
+) -> Result<Vec<(&'a ChannelReport, Prepared<'a>)>> {
+    let Some(report_input) = row.inputs.get(input) else { return Ok(Vec::new()) };
+    let mut prepared = Vec::new();
+    for channel in &method.channels {
+        let Some(attribution) = channel.attributions.get(input) else { continue };
+        let reduced = reduce(&report_input.view, attribution)?;
+        let scale = Scale::fit(reduced.values(), percentile, channel.polarity);
+        prepared.push((channel, Prepared { input: report_input, method, reduced, scale }));
+    }
+    Ok(prepared)
 }
 
 /// Refuses rows that have nothing to draw.

@@ -29,6 +29,18 @@ impl Reduced {
     }
 }
 
+impl Reduced {
+    /// The same form with other values.
+    pub(crate) fn with_values(&self, values: Vec<f64>) -> Self {
+        match self {
+            Self::Map(map) => Self::Map(Map { values, ..map.clone() }),
+            Self::Scores(_) => Self::Scores(values),
+            Self::Series(_) => Self::Series(values),
+            Self::Strip(_) => Self::Strip(values),
+        }
+    }
+}
+
 /// A heat-map: `values` is `[height, width]` in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Map {

@@ -65,7 +65,7 @@ impl Scale {
         let position = (value / self.limit).clamp(-1.0, 1.0);
         match self.polarity {
             Polarity::Signed => position,
-            Polarity::Unsigned => position.abs(),
+            Polarity::Unsigned | Polarity::For | Polarity::Against => position.abs(),
         }
     }
 
@@ -74,7 +74,7 @@ impl Scale {
         let limit = crate::text::number_with(self.limit, 3);
         let range = match self.polarity {
             Polarity::Signed => format!("colour range ±{limit}"),
-            Polarity::Unsigned => format!("colour range 0 to {limit}"),
+            Polarity::Unsigned | Polarity::For | Polarity::Against => format!("colour range 0 to {limit}"),
         };
         let mut notes = Vec::new();
         if self.clipped > 0 {

@@ -1,6 +1,7 @@
 //! One row as an SVG figure. The charts themselves are in the modules below; the HTML report uses the same ones.
 
 pub(crate) mod bars;
+pub(crate) mod flow;
 pub(crate) mod fragment;
 pub(crate) mod images;
 pub(crate) mod ledger;
@@ -11,9 +12,9 @@ pub(crate) mod series;
 pub(crate) mod strip;
 pub(crate) mod tokens;
 
-use crate::data::{InputView, MethodReport, RowReport};
+use crate::data::{ChannelReport, Flow, InputView, MethodReport, RowReport};
 use crate::error::Result;
-use crate::prepare::{Prepared, check, prepare};
+use crate::prepare::{Prepared, check, prepare, prepare_channels};
 use crate::scale::DEFAULT_PERCENTILE;
 use crate::text::{number_with, one_line, percent, signed};
 use fragment::{Anchor, Fragment, Paint, Style};
@@ -27,6 +28,8 @@ pub enum SvgPart {
     Attribution,
     /// The ledgers of methods that keep one.
     Ledger,
+    /// The flow of relevance through the model, where it was asked for.
+    Flow,
 }
 
 /// What an SVG figure contains and how large it is.
@@ -45,7 +48,7 @@ pub struct SvgOptions {
 impl Default for SvgOptions {
     fn default() -> Self {
         Self {
-            parts: vec![SvgPart::Prediction, SvgPart::Attribution, SvgPart::Ledger],
+            parts: vec![SvgPart::Prediction, SvgPart::Attribution, SvgPart::Ledger, SvgPart::Flow],
             width: 760.0,
             top: 12,
             percentile: DEFAULT_PERCENTILE,
@@ -98,10 +101,21 @@ pub fn render_svg(row: &RowReport, options: &SvgOptions) -> Result<String> {
             SvgPart::Attribution => attributions(&mut page, row, width, options)?,
             SvgPart::Ledger => {
                 for method in &row.methods {
-                    if let Some(account) = &method.ledger {
-                        page.stack(GAP, heading(&format!("Ledger of {}", one_line(&method.name)), width));
+                    let name = one_line(&method.name);
+                    let whole = method.ledger.iter().map(|account| (format!("Ledger of {name}"), account));
+                    let parts = method.channels.iter().filter_map(|channel| {
+                        Some((format!("Ledger of {name}, {}", channel.title()), channel.ledger.as_ref()?))
+                    });
+                    for (title, account) in whole.chain(parts) {
+                        page.stack(GAP, heading(&title, width));
                         page.stack(8.0, ledger::chart(account, width, options.top));
                     }
+                }
+            }
+            SvgPart::Flow => {
+                for (method, flow) in row.methods.iter().flat_map(|m| m.flows.iter().map(move |f| (m, f))) {
+                    page.stack(GAP, heading(&flow_title(method, flow), width));
+                    page.stack(10.0, flow::chart(flow, width));
                 }
             }
         }
@@ -119,17 +133,53 @@ fn attributions(page: &mut Fragment, row: &RowReport, width: f64, options: &SvgO
             .collect::<Result<_>>()?;
         let about = format!("{}: {}", one_line(&input.name), input.view.summary());
         page.stack(GAP, heading(&about, width));
+        let parts: Vec<Parts> = row
+            .methods
+            .iter()
+            .map(|method| prepare_channels(row, method, index, options.percentile))
+            .collect::<Result<_>>()?;
         if let InputView::Image(image) = &input.view {
-            page.stack(8.0, images::grid(image, &prepared, width)?);
+            page.stack(8.0, images::grid(image, &prepared, &parts, width)?);
             continue;
         }
-        for item in &prepared {
+        for (item, parts) in prepared.iter().zip(&parts) {
             page.stack(10.0, caption(item.method, width));
+            if let (InputView::Columns { .. }, [(_, positive), (_, negative)]) =
+                (&input.view, parts.as_slice())
+            {
+                let sides = [positive.reduced.values(), negative.reduced.values()];
+                let list = bars::two_sided(&input.view, &item.reduced, sides, options.top);
+                page.stack(
+                    8.0,
+                    note("red: for the target, blue: for its alternatives; then the difference", width),
+                );
+                page.stack(4.0, bars::chart(&list, None, width));
+                continue;
+            }
+            for (channel, part) in parts {
+                page.stack(8.0, note(&channel.title(), width));
+                page.stack(4.0, attribution(part, width, options.top));
+                page.stack(8.0, legend::chart(&part.scale, width));
+            }
+            if !parts.is_empty() {
+                page.stack(8.0, note("difference of the two", width));
+            }
             page.stack(8.0, attribution(item, width, options.top));
             page.stack(8.0, legend::chart(&item.scale, width));
         }
     }
     Ok(())
+}
+
+/// The parts of one method that are kept apart.
+type Parts<'a> = Vec<(&'a ChannelReport, Prepared<'a>)>;
+
+/// A line of secondary text.
+fn note(text: &str, width: f64) -> Fragment {
+    let mut out = Fragment::new(width);
+    out.text_fitted(0.0, 12.0, width, Style::Note, Anchor::Start, text);
+    out.grow(16.0);
+    out
 }
 
 /// The chart that suits the input's kind (pictures have their own grid).
@@ -163,6 +213,16 @@ fn caption(method: &MethodReport, width: f64) -> Fragment {
         out.grow(16.0);
     }
     out
+}
+
+/// What a flow is called above its chart.
+pub(crate) fn flow_title(method: &MethodReport, flow: &Flow) -> String {
+    let channel = if flow.channel.is_empty() {
+        String::new()
+    } else {
+        format!(", {} channel", one_line(&flow.channel))
+    };
+    format!("Flow of relevance through the model, {}{channel}", one_line(&method.name))
 }
 
 /// `sum 11.29, expected 11.32, gap -0.03 (0.3%)`.

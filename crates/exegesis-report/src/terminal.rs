@@ -2,7 +2,7 @@
 
 use crate::data::{InputView, Ledger, MethodReport, Prediction, Report, RowReport};
 use crate::features::{self, Feature};
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, prepare, prepare_channels};
 use crate::reduce::{Map, Reduced};
 use crate::scale::DEFAULT_PERCENTILE;
 use crate::svg::completeness;
@@ -87,6 +87,8 @@ struct Page {
     top: usize,
 }
 
+/// Nodes that are named as those where most stayed.
+const LEAKS: usize = 3;
 /// Width of the labels on the left of a row.
 const LABEL: usize = 11;
 
@@ -197,9 +199,20 @@ impl Page {
                 Ok(item) => self.strongest(&label, &item),
                 Err(error) => self.warning(4, &error.to_string()),
             }
+            for (channel, part) in
+                prepare_channels(row, method, index, DEFAULT_PERCENTILE).unwrap_or_default()
+            {
+                self.strongest(&one_line(&channel.name), &part);
+            }
         }
         if let Some(ledger) = &method.ledger {
             self.wrapped(4, "ledger", Tone::Plain, &ledger_line(ledger));
+        }
+        for channel in &method.channels {
+            if let Some(ledger) = &channel.ledger {
+                let line = format!("{}: {}", one_line(&channel.name), ledger_line(ledger));
+                self.wrapped(4, "ledger", Tone::Plain, &line);
+            }
         }
         for warning in &method.warnings {
             self.warning(4, warning);
@@ -300,9 +313,16 @@ fn ledger_line(ledger: &Ledger) -> String {
         parts.push(format!("{} not accounted for", share(ledger.unaccounted())));
     }
     let mut line = format!("seed {} = {}", number(ledger.seed), parts.join(" + "));
-    if let Some(node) = ledger.top_absorbers(1).first() {
-        let name = shorten_middle(&one_line(&node.node), 40);
-        line += &format!("; most in {name} ({}, {})", one_line(&node.op), share(node.absorbed_total()));
+    let leaks: Vec<String> = ledger
+        .top_absorbers(LEAKS)
+        .iter()
+        .map(|node| {
+            let name = shorten_middle(&one_line(&node.node), 40);
+            format!("{name} ({}, {})", one_line(&node.op), share(node.absorbed_total()))
+        })
+        .collect();
+    if !leaks.is_empty() {
+        line += &format!("; most in {}", leaks.join(", "));
     }
     line
 }

@@ -13,7 +13,8 @@ use exegesis_attribute::{CHANNELS, Method, NodeSelection, OnMissingRule, Request
 use exegesis_graph::Tensor;
 use exegesis_runtime::{Limits, LoadOptions, RtenRuntime, Runtime, WorkLimit, by_name};
 
-use crate::explanation::{Explanation, LedgerTable, MethodResult, Provenance, RowTotals};
+use crate::explanation::totals::{Seeds, row_totals};
+use crate::explanation::{Explanation, LedgerTable, MethodResult, Provenance, ledger};
 use crate::prediction;
 use crate::{Error, Inputs, Labels, Model, Preprocess, Remarks, Result};
 pub use batches::bytes_text;
@@ -330,8 +331,7 @@ impl Explainer {
         // A difference of two scores has a seed that sums to 0; everywhere else that means an empty mask.
         let needs_seed = !matches!(self.request.target, Target::Difference(..));
         let seeds = Seeds { sums: seeds.as_deref(), channels: explained.channels, is_needed: needs_seed };
-        let totals = row_totals(&values, rows, explained.is_conserved, &seeds)?;
-        let channels = explained
+        let channels: Vec<(String, [Tensor; 2])> = explained
             .attributions
             .iter()
             .filter_map(|a| {
@@ -339,6 +339,7 @@ impl Explainer {
                 Some((a.input.clone(), [get(positive)?.clone(), get(negative)?.clone()]))
             })
             .collect();
+        let totals = row_totals(&values, &channels, rows, explained.is_conserved, &seeds)?;
         let mut relevance = Vec::new();
         for node in &explained.relevance {
             relevance.extend(get(&node.output).map(|t| (node.node.clone(), t.clone())));
@@ -351,6 +352,10 @@ impl Explainer {
         if let Some(warning) = self.model.weights_warning() {
             remarks.warn(warning);
         }
+        if let Some(table) = &ledger {
+            let found = table.unbooked(explained.rows_mix);
+            ledger::warning(method.name(), &found, rows).into_iter().for_each(|text| remarks.warn(text));
+        }
         // Outputs of our own are no concern of the user.
         let concerns = |note: &&String| !note.contains("\"exegesis/");
         compiled.notes().iter().filter(concerns).for_each(|note| remarks.note(note));
@@ -362,6 +367,7 @@ impl Explainer {
             values,
             channels,
             relevance,
+            structure: compiled.structure(),
             ledger,
             totals,
             substitutions: explained
@@ -399,48 +405,6 @@ impl Explainer {
             provenance,
         })
     }
-}
-
-/// Sums of the seed.
-struct Seeds<'a> {
-    /// `[rows, channels]`, if they are known.
-    sums: Option<&'a [f64]>,
-    channels: usize,
-    /// A seed of 0 means that no cell belongs to the target.
-    is_needed: bool,
-}
-
-/// Sum per row over all explained inputs, and what it should be: the sum of the seed, in contrastive mode that of the
-/// positive channel less that of the negative one.
-fn row_totals(
-    values: &[(String, Tensor)],
-    rows: usize,
-    is_conserved: bool,
-    seeds: &Seeds<'_>,
-) -> Result<Vec<RowTotals>> {
-    let mut sums = vec![0.0; rows];
-    for (_, tensor) in values {
-        let numbers = tensor.to_f64().unwrap_or_default();
-        let stride = numbers.len() / rows.max(1);
-        for (sum, row) in sums.iter_mut().zip(numbers.chunks(stride.max(1))) {
-            *sum += row.iter().sum::<f64>();
-        }
-    }
-    sums.into_iter()
-        .enumerate()
-        .map(|(row, sum)| {
-            let seed = seeds.sums.and_then(|s| s.get(row * seeds.channels..(row + 1) * seeds.channels));
-            if seeds.is_needed && seed.and_then(<[f64]>::first) == Some(&0.0) {
-                return Err(Error::input(format!(
-                    "in row {row} no cell of the output belongs to the target, so there is nothing to explain. \
-                     Choose another --target."
-                )));
-            }
-            let expected =
-                seed.filter(|_| is_conserved).map(|s| s[0] - s.get(1).copied().unwrap_or_default());
-            Ok(RowTotals { sum, expected, gap: expected.map(|e| sum - e) })
-        })
-        .collect()
 }
 
 /// Values that overflowed must not pass for an explanation.

@@ -24,6 +24,7 @@ mod error;
 mod explainer;
 mod explanation;
 pub mod files;
+mod flow;
 mod inputs;
 mod inspect;
 mod labels;
@@ -39,7 +40,8 @@ mod weights;
 pub use error::{Error, ErrorKind, Result};
 pub use explainer::{Explainer, ExplainerBuilder, Plan, bytes_text};
 pub use explanation::{
-    Explanation, InputSummary, LedgerTable, MethodResult, ModelSummary, Provenance, RowTotals, Timings,
+    ChannelTotals, Explanation, InputSummary, LedgerTable, MethodResult, ModelSummary, Provenance, RowTotals,
+    Timings, Unbooked,
 };
 pub use inputs::{Input, Inputs, ReadInputs, ReadOptions, Rows, Source, describe_ports, read as read_inputs};
 pub use inspect::{Coverage, Stage};

@@ -1,10 +1,11 @@
 //! An explanation as the report crate draws it.
 
+use exegesis_attribute::{CHANNELS, Method};
 use exegesis_graph::Tensor;
 use exegesis_report as report;
 use exegesis_report::{ImageView, InputView, Layout, Polarity};
 
-use crate::{Explanation, Input};
+use crate::{Explanation, Input, MethodResult};
 
 /// Most rows that one page shows.
 const MAX_ROWS: usize = 50;
@@ -69,33 +70,11 @@ impl Explanation {
             .unwrap_or_default();
         let views: Vec<(InputView, Layout)> =
             explained.iter().map(|input| view(input, row, self.rows)).collect();
+        let tokens = token_names(&views);
         let prediction = self.predictions.get(row).cloned().unwrap_or_default();
-        let methods = self.methods.iter().map(|method| {
-            let totals = method.totals.get(row);
-            let (sum, expected) = totals.map_or((0.0, None), |t| (t.sum, t.expected));
-            let attributions = explained
-                .iter()
-                .zip(&views)
-                .filter_map(|(input, (_, layout))| {
-                    let (_, tensor) = method.values.iter().find(|(name, _)| *name == input.name)?;
-                    let (shape, values) = row_of(tensor, row, self.rows);
-                    Some(report::Attribution { shape, values, layout: *layout })
-                })
-                .collect();
-            report::MethodReport {
-                name: method.key.clone(),
-                parameters: method.parameters.clone(),
-                attributions,
-                polarity: if method.signed { Polarity::Signed } else { Polarity::Unsigned },
-                sum,
-                expected,
-                // A ledger says where the difference went, which is more than a gap.
-                gap: totals.and_then(|t| t.gap).filter(|_| method.ledger.is_none()),
-                ledger: method.ledger.as_ref().map(|l| l.row(row, expected.unwrap_or(sum), sum)),
-                warnings: method.substitutions.clone(),
-                ..Default::default()
-            }
-        });
+        let inputs: Vec<(&str, Layout)> =
+            explained.iter().zip(&views).map(|(input, (_, layout))| (input.name.as_str(), *layout)).collect();
+        let methods = self.methods.iter().map(|method| method.report(&inputs, (row, self.rows), &tokens));
         report::RowReport {
             name: self.inputs.row_name(row),
             methods: methods.collect(),
@@ -113,6 +92,127 @@ impl Explanation {
                 .collect(),
             warnings: Vec::new(),
         }
+    }
+}
+
+impl MethodResult {
+    /// What the method found for one row, as it is drawn: `inputs` are the explained inputs, `tokens` names of tokens.
+    fn report(
+        &self,
+        inputs: &[(&str, Layout)],
+        (row, rows): (usize, usize),
+        tokens: &[String],
+    ) -> report::MethodReport {
+        let totals = self.totals.get(row);
+        let (sum, expected) = totals.map_or((0.0, None), |t| (t.sum, t.expected));
+        let drawn = |tensor: &Tensor, layout: Layout| {
+            let (shape, values) = row_of(tensor, row, rows);
+            report::Attribution { shape, values, layout }
+        };
+        let channels = self.channel_ledgers(row);
+        let ledger = self.ledger.as_ref().filter(|_| channels.is_empty());
+        let ledger = ledger.map(|table| table.row(row, expected.unwrap_or(sum), sum));
+        let flow = |name: &str, ledger: &report::Ledger| {
+            let blocks = self.structure.as_ref()?;
+            let mut flow = blocks.flow(ledger, &relevance_of(&self.relevance, name), (row, rows), tokens);
+            flow.channel = name.to_string();
+            Some(flow)
+        };
+        let flows = match &ledger {
+            Some(ledger) => flow("", ledger).into_iter().collect(),
+            None => channels.iter().filter_map(|(name, ledger)| flow(name, ledger)).collect(),
+        };
+        report::MethodReport {
+            name: self.key.clone(),
+            parameters: self.parameters.clone(),
+            brief: self.brief_parameters(),
+            attributions: inputs
+                .iter()
+                .filter_map(|(name, layout)| {
+                    let (_, tensor) = self.values.iter().find(|(own, _)| own == name)?;
+                    Some(drawn(tensor, *layout))
+                })
+                .collect(),
+            channels: channels
+                .into_iter()
+                .enumerate()
+                .map(|(side, (name, ledger))| report::ChannelReport {
+                    name: name.to_string(),
+                    polarity: if side == 0 { Polarity::For } else { Polarity::Against },
+                    attributions: inputs
+                        .iter()
+                        .filter_map(|(input, layout)| {
+                            let (_, pair) = self.channels.iter().find(|(own, _)| own == input)?;
+                            Some(drawn(pair.get(side)?, *layout))
+                        })
+                        .collect(),
+                    sum: ledger.reached,
+                    ledger: self.ledger.is_some().then_some(ledger),
+                })
+                .collect(),
+            polarity: if self.signed { Polarity::Signed } else { Polarity::Unsigned },
+            sum,
+            expected,
+            // A ledger says where the difference went, which is more than a gap.
+            gap: totals.and_then(|t| t.gap).filter(|_| self.ledger.is_none()),
+            ledger,
+            flows,
+            warnings: self.substitutions.clone(),
+            ..Default::default()
+        }
+    }
+
+    /// Name and ledger of both channels of a row; nothing for methods without channels. Without a table, the ledger has
+    /// totals only.
+    pub(crate) fn channel_ledgers(&self, row: usize) -> Vec<(&'static str, report::Ledger)> {
+        let Some(totals) = self.totals.get(row).and_then(|t| t.channels) else { return vec![] };
+        let ledger = |(name, total): (&'static str, crate::ChannelTotals)| {
+            let seed = total.seed.unwrap_or(total.sum);
+            let ledger = match &self.ledger {
+                Some(table) => table.channel_row(Some(name), row, seed, total.sum),
+                None => report::Ledger { seed, reached: total.sum, ..Default::default() },
+            };
+            (name, ledger)
+        };
+        CHANNELS.into_iter().zip(totals).map(ledger).collect()
+    }
+
+    /// The first parameter and those that are not at their default.
+    fn brief_parameters(&self) -> String {
+        let defaults =
+            Method::catalogue().iter().find(|m| m.name == self.name).map_or(&[][..], |m| m.parameters);
+        let is_default =
+            |key: &str, value: &str| defaults.iter().any(|p| p.name == key && p.default == value);
+        let shown = self
+            .parameters
+            .iter()
+            .enumerate()
+            .filter(|(place, (key, value))| *place == 0 || !is_default(key, value))
+            .map(|(_, (key, value))| format!("{key}={value}"));
+        shown.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Relevance of nodes in one channel, under the names of the nodes.
+fn relevance_of(all: &[(String, Tensor)], channel: &str) -> Vec<(String, Tensor)> {
+    if channel.is_empty() {
+        return all.to_vec();
+    }
+    let prefix = format!("{channel}/");
+    all.iter().filter_map(|(name, t)| Some((name.strip_prefix(&prefix)?.to_string(), t.clone()))).collect()
+}
+
+/// Names of the tokens, if one input consists of tokens.
+fn token_names(views: &[(InputView, Layout)]) -> Vec<String> {
+    let mut sequences = views.iter().filter_map(|(view, _)| match view {
+        InputView::Tokens { ids, texts } => {
+            Some(texts.clone().unwrap_or_else(|| ids.iter().map(ToString::to_string).collect()))
+        }
+        _ => None,
+    });
+    match (sequences.next(), sequences.next()) {
+        (Some(names), None) => names,
+        _ => vec![],
     }
 }
 

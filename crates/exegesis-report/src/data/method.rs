@@ -1,5 +1,6 @@
 //! One method's explanation of one row.
 
+use super::flow::Flow;
 use super::ledger::Ledger;
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +12,14 @@ pub struct MethodReport {
     pub name: String,
     /// All parameters with the values used, defaults included.
     pub parameters: Vec<(String, String)>,
+    /// What captions say of the parameters, where these are too many for a line; all of them if empty.
+    pub brief: String,
     /// Attributions, one per entry of `RowReport::inputs` and in that order.
     pub attributions: Vec<Attribution>,
     /// Whether negative values mean evidence against the target.
     pub polarity: Polarity,
+    /// The parts that the attributions are the difference of, for methods that keep them apart.
+    pub channels: Vec<ChannelReport>,
     /// Sum of all attributions.
     pub sum: f64,
     /// What the sum should be by the method's completeness axiom; `None` where it has none.
@@ -23,15 +28,48 @@ pub struct MethodReport {
     pub gap: Option<f64>,
     /// Where the relevance went; `None` for methods that keep no ledger.
     pub ledger: Option<Ledger>,
+    /// How relevance flowed through the model, per channel; empty where that was not asked for.
+    pub flows: Vec<Flow>,
     /// Two numbers per feature, for methods such as SLALOM (value and importance).
     pub scatter: Option<Scatter>,
     /// Warnings about this method's result.
     pub warnings: Vec<String>,
 }
 
+/// One of the parts of an attribution that are kept apart: for the target, or for its alternatives.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChannelReport {
+    /// Name as in saved arrays, for example `positive`.
+    pub name: String,
+    /// Which side it is on.
+    pub polarity: Polarity,
+    /// Values, one entry per entry of `RowReport::inputs` and in that order; never negative.
+    pub attributions: Vec<Attribution>,
+    /// Sum of all values.
+    pub sum: f64,
+    /// Where the channel's relevance went.
+    pub ledger: Option<Ledger>,
+}
+
+impl ChannelReport {
+    /// The channel in words: `positive: for the target`.
+    pub fn title(&self) -> String {
+        let side = match self.polarity {
+            Polarity::For => ": for the target",
+            Polarity::Against => ": for its alternatives",
+            Polarity::Signed | Polarity::Unsigned => "",
+        };
+        format!("{}{side}", crate::text::one_line(&self.name))
+    }
+}
+
 impl MethodReport {
-    /// Parameters as `key=value, key=value`.
+    /// Parameters as `key=value, key=value`, for captions.
     pub fn parameter_line(&self) -> String {
+        if !self.brief.is_empty() {
+            return self.brief.clone();
+        }
         let pairs: Vec<String> =
             self.parameters.iter().map(|(key, value)| format!("{key}={value}")).collect();
         pairs.join(", ")
@@ -52,6 +90,10 @@ pub enum Polarity {
     Signed,
     /// Only the size counts. Drawn with the sequential map.
     Unsigned,
+    /// Never negative, and for the target. Drawn with the positive arm of the diverging map.
+    For,
+    /// Never negative, and for the target's alternatives. Drawn with the negative arm of the diverging map.
+    Against,
 }
 
 /// Attribution values of one row and one input, batch axis removed.

@@ -21,10 +21,17 @@ pub(super) fn table(out: &mut String, caption: &str, bars: &[Bar], full: Option<
         let zero = axis.zero * 100.0;
         let left = if bar.value < 0.0 { zero - length } else { zero };
         let (class_of_bar, color) = paint(bar.paint);
+        let opposite = axis.length(bar.counter) * 100.0;
+        let counter = match opposite > 0.0 {
+            true => {
+                format!("<i class=\"neg\" style=\"left:{:.2}%;width:{opposite:.2}%\"></i>", zero - opposite)
+            }
+            false => String::new(),
+        };
         let _ = write!(
             out,
             "<tr{class}><th scope=\"row\">{}{note}</th><td class=\"track\"><span><i class=\"zero\" style=\"left:{zero:.2}%\">\
-             </i><i class=\"{class_of_bar}\" style=\"left:{left:.2}%;width:{length:.2}%{color}\"></i></span></td>\
+             </i><i class=\"{class_of_bar}\" style=\"left:{left:.2}%;width:{length:.2}%{color}\"></i>{counter}</span></td>\
              <td class=\"num\">{}</td>",
             escape(&bar.label),
             escape(&bar.text)

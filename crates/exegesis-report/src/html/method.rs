@@ -2,12 +2,16 @@
 
 use super::row::{color_bar, img};
 use super::{bars, tokens, warnings};
-use crate::data::{ImageView, InputView, Ledger, MethodReport, RowReport};
+use crate::data::{ChannelReport, ImageView, InputView, Ledger, MethodReport, RowReport};
 use crate::error::Result;
 use crate::features;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, prepare, prepare_channels};
 use crate::scale::DEFAULT_PERCENTILE;
-use crate::svg::{self, bars::feature_bars, images, ledger, scatter};
+use crate::svg::{
+    self,
+    bars::{feature_bars, two_sided},
+    images, ledger, scatter,
+};
 use crate::text::{count, escape, one_line, percent, signed};
 use std::fmt::Write;
 
@@ -31,7 +35,8 @@ pub(super) fn card(out: &mut String, row: &RowReport, report: &MethodReport) {
                 if row.inputs.len() > 1 {
                     let _ = writeln!(out, "<h4>Input {}</h4>", escape(&one_line(&item.input.name)));
                 }
-                if let Err(error) = attribution(out, &item) {
+                let parts = prepare_channels(row, report, index, DEFAULT_PERCENTILE);
+                if let Err(error) = parts.and_then(|parts| attribution(out, &item, &parts)) {
                     warnings(out, &[error.to_string()]);
                 }
             }
@@ -43,7 +48,17 @@ pub(super) fn card(out: &mut String, row: &RowReport, report: &MethodReport) {
     }
     completeness(out, report);
     if let Some(account) = &report.ledger {
-        ledger_part(out, account);
+        ledger_part(out, "Ledger", account);
+    }
+    for channel in &report.channels {
+        if let Some(account) = &channel.ledger {
+            ledger_part(out, &format!("Ledger of {}", channel.title()), account);
+        }
+    }
+    for flow in &report.flows {
+        let title = svg::flow_title(report, flow);
+        let _ = writeln!(out, "<h4>{}</h4>", escape(&title));
+        out.push_str(&svg::flow::chart(flow, CHART).inline(&title));
     }
     out.push_str("</article>\n");
 }
@@ -60,7 +75,7 @@ fn parameters(out: &mut String, report: &MethodReport) {
 }
 
 /// The picture that suits the input, its colour bar, and the strongest features as a table.
-fn attribution(out: &mut String, item: &Prepared) -> Result<()> {
+fn attribution(out: &mut String, item: &Prepared, parts: &[(&ChannelReport, Prepared)]) -> Result<()> {
     if item.scale.non_finite() > 0 {
         let values = count(item.scale.non_finite(), "attribution value");
         warnings(out, &[format!("{values} not finite. Drawn as zero; do not rely on this map.")]);
@@ -71,31 +86,63 @@ fn attribution(out: &mut String, item: &Prepared) -> Result<()> {
             if let Some(pictures) = images::pictures(image, item)? {
                 out.push_str("<div class=\"figures\">");
                 figure(out, image, &picture, "Input", "");
-                figure(out, image, &pictures.heat, "Heat-map", "sum over channels");
+                for (channel, part) in parts {
+                    if let Some(map) = images::pictures(image, part)? {
+                        figure(out, image, &map.heat, &channel.title(), &part.scale.describe());
+                    }
+                }
+                let name = if parts.is_empty() { "Heat-map" } else { "Difference" };
+                figure(out, image, &pictures.heat, name, "sum over channels");
                 figure(out, image, &pictures.overlay, "Overlay", "over the grey input");
                 out.push_str("</div>\n");
             }
             color_bar(out, item);
         }
         InputView::Tokens { ids, texts } => {
+            for (channel, part) in parts {
+                let about = format!("{}; {}", channel.title(), part.scale.describe());
+                let _ = writeln!(out, "<p class=\"note\">{}</p>", escape(&about));
+                tokens::paragraph(out, ids, texts.as_deref(), part.reduced.values(), &part.scale);
+            }
+            if !parts.is_empty() {
+                out.push_str("<p class=\"note\">difference of the two</p>\n");
+            }
             tokens::paragraph(out, ids, texts.as_deref(), item.reduced.values(), &item.scale);
             color_bar(out, item);
-            feature_table(out, item, FEATURES);
+            feature_table(out, item, parts, FEATURES);
         }
-        InputView::Columns { .. } => feature_table(out, item, COLUMNS),
+        InputView::Columns { .. } => feature_table(out, item, parts, COLUMNS),
         InputView::Series { .. } | InputView::Other { .. } => {
+            for (channel, part) in parts {
+                let label = channel.title();
+                let _ = writeln!(out, "<p class=\"note\">{}</p>", escape(&label));
+                out.push_str(&svg::attribution(part, CHART, FEATURES).inline(&label));
+                color_bar(out, part);
+            }
             let label = format!("Attribution of {}", item.input.view.summary());
+            if !parts.is_empty() {
+                out.push_str("<p class=\"note\">difference of the two</p>\n");
+            }
             out.push_str(&svg::attribution(item, CHART, FEATURES).inline(&label));
             color_bar(out, item);
-            feature_table(out, item, FEATURES);
+            feature_table(out, item, parts, FEATURES);
         }
     }
     Ok(())
 }
 
-fn feature_table(out: &mut String, item: &Prepared, limit: usize) {
+fn feature_table(out: &mut String, item: &Prepared, parts: &[(&ChannelReport, Prepared)], limit: usize) {
     let values = item.reduced.values();
     let list = features::top(&item.input.view, &item.reduced, limit);
+    if let [(_, positive), (_, negative)] = parts {
+        let sides = [positive.reduced.values(), negative.reduced.values()];
+        let bars = two_sided(&item.input.view, &item.reduced, sides, limit);
+        if !bars.is_empty() {
+            let caption = "Red: for the target, blue: for its alternatives; then the difference";
+            bars::table(out, caption, &bars, None);
+        }
+        return;
+    }
     if list.is_empty() {
         out.push_str("<p class=\"note\">All attributions are zero.</p>\n");
         return;
@@ -156,10 +203,10 @@ fn completeness(out: &mut String, report: &MethodReport) {
 }
 
 /// The stacked bar, its parts, and the nodes that absorbed the most.
-fn ledger_part(out: &mut String, account: &Ledger) {
+fn ledger_part(out: &mut String, title: &str, account: &Ledger) {
     let shares = ledger::shares(account);
     let share_bars = ledger::share_bars(account, &shares);
-    out.push_str("<h4>Ledger</h4>\n");
+    let _ = writeln!(out, "<h4>{}</h4>", escape(title));
     if let Some(parts) = ledger::stacked_parts(account, &shares) {
         out.push_str("<div class=\"stack\" aria-hidden=\"true\">");
         for ((part, share), bar) in parts.iter().zip(&share_bars) {

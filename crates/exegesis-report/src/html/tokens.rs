@@ -24,7 +24,8 @@ pub(super) fn paragraph(
         let side = match scale.polarity() {
             Polarity::Unsigned => "mag",
             Polarity::Signed if position < 0.0 => "neg",
-            Polarity::Signed => "pos",
+            Polarity::Signed | Polarity::For => "pos",
+            Polarity::Against => "neg",
         };
         let text = texts.and_then(|texts| texts.get(index));
         // A token that is not in the list of texts shows its id rather than nothing.

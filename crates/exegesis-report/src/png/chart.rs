@@ -3,12 +3,14 @@
 use super::{GAP, INK, LINE, MUTED, PAPER, PngOptions, SIZE, color_bar, method_lines};
 use crate::canvas::{Raster, line_height, text_width};
 use crate::color;
-use crate::data::{InputView, MethodReport, RowReport};
+use crate::data::{InputView, MethodReport, Polarity, RowReport};
 use crate::error::Result;
-use crate::features::{self, Feature};
-use crate::prepare::{Prepared, prepare};
+use crate::features;
+use crate::prepare::{Prepared, prepare, prepare_channels};
 use crate::scale::Scale;
-use crate::text::{aligned_signed, one_line, shorten};
+use crate::svg::bars::{self, Bar};
+use crate::svg::fragment::Paint;
+use crate::text::{one_line, shorten};
 
 const WIDTH: usize = 900;
 const NAME_COLUMNS: usize = 26;
@@ -38,6 +40,7 @@ fn method_block(
     options: &PngOptions,
 ) -> Result<Raster> {
     let Prepared { input, reduced, scale, .. } = prepare(row, method, index, options.percentile)?;
+    let parts = prepare_channels(row, method, index, options.percentile)?;
     let mut lines = method_lines(method, WIDTH);
     lines.push((MUTED, shorten(&format!("{}: {}", one_line(&input.name), input.view.summary()), 74)));
     let strips = match &input.view {
@@ -53,16 +56,31 @@ fn method_block(
         _ => Vec::new(),
     };
     let label = if named.is_empty() { 0 } else { line_height(SIZE) };
-    let strips_height =
-        if strips > 0 { strips * (STRIP + 4 + label) + GAP + line_height(SIZE) * 2 } else { 8 };
-    let bars_height = features.len().max(1) * BAR_STEP;
+    let one = strips * (STRIP + 4 + label) + GAP + line_height(SIZE) * 2;
+    // Parts that are kept apart have strips of their own, each with a title.
+    let title = if parts.is_empty() { 0 } else { line_height(SIZE) };
+    let strips_height = if strips > 0 { (parts.len() + 1) * (one + title) } else { 8 };
+    let two_sided = match parts.as_slice() {
+        [(_, positive), (_, negative)] if strips == 0 => {
+            let sides = [positive.reduced.values(), negative.reduced.values()];
+            bars::two_sided(&input.view, &reduced, sides, options.top.max(1))
+        }
+        _ => Vec::new(),
+    };
+    let bars_height = features.len().max(two_sided.len()).max(1) * BAR_STEP + title;
     let mut page = Raster::filled(WIDTH, text_height + strips_height + bars_height, PAPER)?;
     for (line, (color, text)) in lines.iter().enumerate() {
         page.text(0, line * line_height(SIZE), SIZE, *color, text);
     }
-    let mut y = text_height + 6;
-    if strips > 0 {
-        let values = reduced.values();
+    let kept_apart =
+        parts.iter().map(|(channel, part)| (channel.title(), part.reduced.values(), &part.scale));
+    let whole = ("difference of the two".to_string(), reduced.values(), &scale);
+    for (place, (name, values, scale)) in kept_apart.chain([whole]).enumerate().filter(|_| strips > 0) {
+        let mut y = text_height + 6 + place * (one + title);
+        if title > 0 {
+            page.text(0, y, SIZE, INK, &name);
+        }
+        y += title;
         let per_strip = match &input.view {
             InputView::Series { length, .. } => (*length).max(1),
             _ => values.len().max(1),
@@ -72,12 +90,25 @@ fn method_block(
                 page.text(0, y, SIZE, MUTED, &shorten(name, 70));
             }
             y += label;
-            draw_strip(&mut page, y, strip, &scale);
+            draw_strip(&mut page, y, strip, scale);
             y += STRIP + 4;
         }
-        color_bar(&mut page, WIDTH - WIDTH / 3, y + 4, WIDTH / 3 - 1, &scale);
+        color_bar(&mut page, WIDTH - WIDTH / 3, y + 4, WIDTH / 3 - 1, scale);
     }
-    draw_bars(&mut page, text_height + strips_height, &features, &scale);
+    let top = text_height + strips_height;
+    match two_sided.is_empty() {
+        true => draw_bars(&mut page, top, &bars::feature_bars(&features, scale.polarity())),
+        false => {
+            page.text(
+                0,
+                top,
+                SIZE,
+                MUTED,
+                "red: for the target, blue: for its alternatives; then the difference",
+            );
+            draw_bars(&mut page, top + title, &two_sided);
+        }
+    }
     Ok(page)
 }
 
@@ -106,27 +137,38 @@ fn strongest(values: &[f64], cell: usize, cells: usize, scale: &Scale) -> f64 {
 }
 
 /// Bars from a common zero, names on the left, numbers on the right.
-fn draw_bars(page: &mut Raster, top: usize, features: &[Feature], scale: &Scale) {
-    if features.is_empty() {
+fn draw_bars(page: &mut Raster, top: usize, bars: &[Bar]) {
+    if bars.is_empty() {
         page.text(0, top, SIZE, MUTED, "All attributions are zero.");
         return;
     }
     let left = text_width(&"m".repeat(NAME_COLUMNS + 1), SIZE);
     let right = WIDTH - text_width(&"m".repeat(NUMBER_COLUMNS), SIZE);
-    let largest = features.iter().map(|f| f.score.abs()).fold(0.0, f64::max);
-    let has_negative = features.iter().any(|f| f.score < 0.0);
+    let largest = bars.iter().map(|bar| bar.value.abs().max(bar.counter)).fold(0.0, f64::max);
+    let has_negative = bars.iter().any(|bar| bar.value < 0.0 || bar.counter > 0.0);
     let (zero, span) =
         if has_negative { ((left + right) / 2, (right - left) / 2) } else { (left, right - left) };
-    let scores: Vec<f64> = features.iter().map(|feature| feature.score).collect();
-    for (line, (feature, text)) in features.iter().zip(aligned_signed(&scores, 4)).enumerate() {
+    let length = |value: f64| match largest > 0.0 {
+        true => (value.abs() / largest * span as f64).round() as usize,
+        false => 0,
+    };
+    for (line, bar) in bars.iter().enumerate() {
         let y = top + line * BAR_STEP;
-        let name = format!("{} {}", feature.name, feature.note);
+        let name = format!("{} {}", bar.label, bar.note);
         page.text(0, y + 2, SIZE, INK, &shorten(&name, NAME_COLUMNS));
-        let length =
-            if largest > 0.0 { (feature.score.abs() / largest * span as f64).round() as usize } else { 0 };
-        let x = if feature.score < 0.0 { zero.saturating_sub(length) } else { zero };
-        page.fill(x, y + 3, length, BAR_STEP - 10, color::strong(scale.polarity(), feature.score));
-        page.text(WIDTH.saturating_sub(text_width(&text, SIZE)), y + 2, SIZE, INK, &text);
+        let own = length(bar.value);
+        let x = if bar.value < 0.0 { zero.saturating_sub(own) } else { zero };
+        let polarity = if bar.paint == Paint::Magnitude { Polarity::Unsigned } else { Polarity::Signed };
+        page.fill(x, y + 3, own, BAR_STEP - 10, color::strong(polarity, bar.value));
+        let counter = length(bar.counter);
+        page.fill(
+            zero.saturating_sub(counter),
+            y + 3,
+            counter,
+            BAR_STEP - 10,
+            color::strong(Polarity::Against, 1.0),
+        );
+        page.text(WIDTH.saturating_sub(text_width(&bar.text, SIZE)), y + 2, SIZE, INK, &bar.text);
     }
-    page.fill(zero, top, 1, features.len() * BAR_STEP - 4, MUTED);
+    page.fill(zero, top, 1, bars.len() * BAR_STEP - 4, MUTED);
 }

@@ -1,8 +1,9 @@
 //! Horizontal bars from a common zero: names on the left, numbers on the right.
 
 use super::fragment::{Anchor, Fragment, Paint, Style};
-use crate::data::Polarity;
-use crate::features::Feature;
+use crate::data::{InputView, Polarity};
+use crate::features::{self, Feature};
+use crate::reduce::Reduced;
 use crate::text::{aligned_signed, width as columns_of};
 
 /// One bar.
@@ -19,6 +20,8 @@ pub(crate) struct Bar {
     /// A second number to its right, such as a share; empty if there is none.
     pub extra: String,
     pub paint: Paint,
+    /// A second bar in the other direction, as its length; 0 if there is none.
+    pub counter: f64,
     /// Set in bold.
     pub emphasis: Emphasis,
 }
@@ -43,7 +46,8 @@ impl Axis {
     /// Both directions get space in proportion, so that lengths can be compared across zero. `full` is the value of a
     /// bar of full length; without it the values decide. Values that are not finite count as zero.
     pub(crate) fn of(bars: &[Bar], full: Option<f64>) -> Self {
-        let values = || bars.iter().map(|bar| bar.value).filter(|value| value.is_finite());
+        let both = |bar: &Bar| [bar.value, -bar.counter];
+        let values = || bars.iter().flat_map(both).filter(|value| value.is_finite());
         let negative = values().map(|value| -value).fold(0.0, f64::max);
         let positive = values().fold(0.0, f64::max);
         // Halves, because the sum of two large values could overflow.
@@ -100,6 +104,8 @@ pub(crate) fn chart(bars: &[Bar], full: Option<f64>, width: f64) -> Fragment {
         let x = if bar.value < 0.0 { zero - length } else { zero };
         let tooltip = bar.tooltip();
         out.rect_round(x, y + 5.0, length, THICKNESS, 1.5, bar.paint, &tooltip);
+        let length = axis.length(bar.counter) * unit;
+        out.rect_round(zero - length, y + 5.0, length, THICKNESS, 1.5, Paint::Negative, &tooltip);
         out.text(width - extra_width, baseline, Style::Number, Anchor::End, &bar.text);
         out.text(width, baseline, Style::Number, Anchor::End, &bar.extra);
     }
@@ -133,16 +139,45 @@ pub(crate) fn feature_bars(features: &[Feature], polarity: Polarity) -> Vec<Bar>
             text,
             extra: String::new(),
             paint: side(polarity, feature.score),
+            counter: 0.0,
             emphasis: Emphasis::None,
         })
         .collect()
+}
+
+/// A bar to the right per feature for what is for the target, one to the left for what is for its alternatives; the
+/// difference as text. The features with the most on both sides, largest first.
+pub(crate) fn two_sided(
+    view: &InputView,
+    reduced: &Reduced,
+    [positive, negative]: [&[f64]; 2],
+    count: usize,
+) -> Vec<Bar> {
+    let sums: Vec<f64> = positive.iter().zip(negative).map(|(a, b)| a + b).collect();
+    let list = features::top(view, &reduced.with_values(sums), count);
+    let at = |values: &[f64], feature: &Feature| {
+        values.get(feature.index).copied().filter(|v| v.is_finite()).unwrap_or(0.0)
+    };
+    let differences: Vec<f64> = list.iter().map(|f| at(positive, f) - at(negative, f)).collect();
+    let bar = |(feature, text): (&Feature, String)| Bar {
+        label: feature.name.clone(),
+        note: feature.note.clone(),
+        value: at(positive, feature),
+        text,
+        extra: String::new(),
+        paint: Paint::Positive,
+        counter: at(negative, feature),
+        emphasis: Emphasis::None,
+    };
+    list.iter().zip(aligned_signed(&differences, 4)).map(bar).collect()
 }
 
 /// Colour of a value's side.
 pub(crate) fn side(polarity: Polarity, value: f64) -> Paint {
     match polarity {
         Polarity::Signed if value < 0.0 => Paint::Negative,
-        Polarity::Signed => Paint::Positive,
+        Polarity::Signed | Polarity::For => Paint::Positive,
         Polarity::Unsigned => Paint::Magnitude,
+        Polarity::Against => Paint::Negative,
     }
 }

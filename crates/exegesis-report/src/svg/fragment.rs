@@ -134,6 +134,10 @@ impl Fragment {
         self.height += height;
     }
 
+    pub(crate) fn width(&self) -> f64 {
+        self.width
+    }
+
     pub(crate) fn height(&self) -> f64 {
         self.height
     }
@@ -236,6 +240,26 @@ impl Fragment {
             "<path d=\"{data}\" fill=\"none\" stroke-width=\"{}\" stroke-linejoin=\"round\" {}/>",
             c(width),
             paint.attribute("stroke")
+        );
+    }
+
+    /// A filled shape with a tooltip.
+    pub(crate) fn polygon(&mut self, corners: &[(f64, f64)], paint: Paint, tooltip: &str) {
+        let points: Vec<String> = corners.iter().map(|(x, y)| format!("{},{}", c(*x), c(*y))).collect();
+        let _ = write!(self.body, "<polygon points=\"{}\" {}", points.join(" "), paint.attribute("fill"));
+        self.close("polygon", tooltip);
+    }
+
+    /// Text that rises to the right from its start, for names of narrow columns.
+    pub(crate) fn text_rising(&mut self, x: f64, y: f64, style: Style, text: &str) {
+        let _ = writeln!(
+            self.body,
+            "<text transform=\"translate({} {}) rotate(-50)\" {} {} xml:space=\"preserve\">{}</text>",
+            c(x),
+            c(y),
+            style.attributes(),
+            style.paint().attribute("fill"),
+            escape(text)
         );
     }
 

@@ -2,7 +2,7 @@
 
 use super::fragment::{Anchor, Fragment, Style};
 use super::{completeness, legend};
-use crate::data::ImageView;
+use crate::data::{ChannelReport, ImageView};
 use crate::error::Result;
 use crate::image_map::{self, Smoothing, Zoom};
 use crate::prepare::Prepared;
@@ -40,20 +40,42 @@ pub(crate) fn pictures(image: &ImageView, item: &Prepared) -> Result<Option<Pict
     Ok(Some(Pictures { heat, overlay }))
 }
 
-/// A line per method: input, heat-map, overlay; captions and colour bar below.
-pub(crate) fn grid(image: &ImageView, items: &[Prepared], width: f64) -> Result<Fragment> {
+/// A line per method: input, heat-map, overlay; captions and colour bar below. Parts that are kept apart have a line of
+/// their own above.
+pub(crate) fn grid(
+    image: &ImageView,
+    items: &[Prepared],
+    parts: &[Vec<(&ChannelReport, Prepared)>],
+    width: f64,
+) -> Result<Fragment> {
     const GAP: f64 = 16.0;
     let side = (width - 2.0 * GAP) / 3.0;
     let height = side * image.height as f64 / image.width.max(1) as f64;
     let input = input(image)?;
     let mut out = Fragment::new(width);
-    for item in items {
+    for (place, item) in items.iter().enumerate() {
+        let parts = parts.get(place).map(Vec::as_slice).unwrap_or_default();
+        for (column, (channel, part)) in parts.iter().enumerate() {
+            let Some(pictures) = self::pictures(image, part)? else { continue };
+            let (x, y) = ((column + 1) as f64 * (side + GAP), out.height() + 4.0);
+            let caption = channel.title();
+            out.picture(x, y, side, height, &pictures.heat, &caption);
+            out.frame(x, y, side, height);
+            let about = format!("{caption}; {}", part.scale.describe());
+            out.text_fitted(x, y + height + 16.0, side, Style::Note, Anchor::Start, &about);
+        }
+        if !parts.is_empty() {
+            out.grow(4.0 + height + 26.0);
+        }
         let Some(pictures) = pictures(image, item)? else { continue };
         let y = out.height() + 4.0;
         let name = one_line(&item.method.name);
         let panels = [
             (&input, "input".to_string()),
-            (&pictures.heat, format!("heat-map of {name}")),
+            (
+                &pictures.heat,
+                if parts.is_empty() { format!("heat-map of {name}") } else { "difference".into() },
+            ),
             (&pictures.overlay, format!("{name} over the input")),
         ];
         for (column, (png, caption)) in panels.into_iter().enumerate() {

@@ -7,8 +7,8 @@ use crate::data::{Ledger, LedgerNode};
 use crate::text::{aligned, number, one_line, percent, shorten_middle};
 
 /// Okabe and Ito (2008), *Color Universal Design*: distinguishable with every common colour-blindness.
-const REACHED: Rgb = Rgb(0, 158, 115);
-const CLASSES: [Rgb; 6] = [
+pub(crate) const REACHED: Rgb = Rgb(0, 158, 115);
+pub(crate) const CLASSES: [Rgb; 6] = [
     Rgb(230, 159, 0),
     Rgb(204, 121, 167),
     Rgb(86, 180, 233),
@@ -74,6 +74,7 @@ pub(crate) fn share_bars(ledger: &Ledger, shares: &[Share]) -> Vec<Bar> {
         text,
         extra: ledger.share(share.value).map(percent).unwrap_or_default(),
         paint: Paint::Fixed(share.color),
+        counter: 0.0,
         emphasis: Emphasis::None,
     };
     shares.iter().zip(aligned(&values, 4)).map(bar).collect()
@@ -90,6 +91,7 @@ pub(crate) fn node_bars(ledger: &Ledger, top: usize) -> Vec<Bar> {
         text,
         extra: ledger.share(node.absorbed_total()).map(percent).unwrap_or_default(),
         paint: Paint::Fixed(class_color(ledger, node.main_class())),
+        counter: 0.0,
         emphasis: Emphasis::None,
     };
     nodes.into_iter().zip(aligned(&values, 4)).map(bar).collect()

@@ -41,7 +41,7 @@ pub(crate) fn labels(scale: &Scale) -> [String; 3] {
     let limit = number_with(scale.limit(), 3);
     match scale.polarity() {
         Polarity::Signed => [format!("-{limit}"), "0".to_string(), format!("+{limit}")],
-        Polarity::Unsigned => ["0".to_string(), String::new(), limit],
+        Polarity::Unsigned | Polarity::For | Polarity::Against => ["0".to_string(), String::new(), limit],
     }
 }
 
@@ -50,6 +50,8 @@ pub(crate) fn notes(scale: &Scale) -> String {
     let meaning = match scale.polarity() {
         Polarity::Signed => "blue: against the target, red: for it",
         Polarity::Unsigned => "magnitude only",
+        Polarity::For => "for the target",
+        Polarity::Against => "for its alternatives",
     };
     let described = scale.describe();
     match described.split_once(" (") {

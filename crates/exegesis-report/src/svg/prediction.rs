@@ -52,6 +52,7 @@ pub(crate) fn rows(prediction: &Prediction, top: usize) -> Vec<Bar> {
             text,
             extra,
             paint: Paint::Neutral,
+            counter: 0.0,
             emphasis: if target { Emphasis::Target } else { Emphasis::None },
         }
     };

@@ -1,18 +1,23 @@
 //! One program: model, request and input sizes put together and loaded into a runtime.
 
-use exegesis_attribute::{Explained, Request, explain};
-use exegesis_graph::passes;
+use std::sync::Arc;
+
+use exegesis_attribute::{Explained, NodeSelection, Request, explain};
+use exegesis_graph::{Graph, passes};
 use exegesis_runtime::{Limits, LoadOptions, Program, Runtime, return_freed_memory};
 
 use super::peak::{self, Peak};
 use super::signature::Signature;
 use super::{EVALUATOR, Settings, batches};
+use crate::flow::Structure;
 use crate::{Error, ErrorKind, Inputs, Model, Result};
 
 /// A loaded program and what its outputs mean.
 pub(crate) struct Compiled {
     signature: Signature,
     explained: Explained,
+    /// Blocks of the model, where relevance of nodes was asked for.
+    structure: Option<Arc<Structure>>,
     program: Program,
     /// Bytes of constants of the model as read that the program does not use.
     idle_weights: u64,
@@ -91,7 +96,7 @@ impl Compiled {
         runtime: &dyn Runtime,
         options: (&LoadOptions, Limits),
     ) -> Result<Self> {
-        let (signature, explained) = match put_together(model, request, &signature) {
+        let (signature, (explained, structure)) = match put_together(model, request, &signature) {
             // Some models mix their rows or compute with their number; then the number has to be known.
             Err(_) if signature.any_rows() => {
                 let exact = signature.with_rows_of(inputs);
@@ -104,7 +109,7 @@ impl Compiled {
         let program = runtime.load_within(explained.graph.clone(), options.0, options.1)?;
         // Loading frees about as much as it keeps.
         return_freed_memory();
-        Ok(Self { signature, explained, program, idle_weights })
+        Ok(Self { signature, explained, structure, program, idle_weights })
     }
 
     /// True if this program can run `inputs`, whose signature is `other`.
@@ -119,6 +124,11 @@ impl Compiled {
 
     pub fn explained(&self) -> &Explained {
         &self.explained
+    }
+
+    /// Blocks of the model, where relevance of nodes was asked for.
+    pub fn structure(&self) -> Option<Arc<Structure>> {
+        self.structure.clone()
     }
 
     pub fn program(&self) -> &Program {
@@ -194,7 +204,11 @@ impl Plan {
     }
 }
 
-fn put_together(model: &Model, request: &Request, signature: &Signature) -> Result<Explained> {
+fn put_together(
+    model: &Model,
+    request: &Request,
+    signature: &Signature,
+) -> Result<(Explained, Option<Arc<Structure>>)> {
     let mut graph = model.graph().clone();
     let fixed = signature
         .apply(&mut graph)
@@ -206,5 +220,13 @@ fn put_together(model: &Model, request: &Request, signature: &Signature) -> Resu
             e.what()
         ))
     })?;
-    Ok(explain(graph, request, &mut |_, _| {})?)
+    let is_wanted = request.nodes != NodeSelection::None;
+    let mut raised: Option<Graph> = None;
+    let explained = explain(graph, request, &mut |stage, graph| {
+        if is_wanted && stage == "raised" {
+            raised = Some(graph.clone());
+        }
+    })?;
+    let structure = raised.and_then(|raised| Structure::new(&raised, request, &explained));
+    Ok((explained, structure.map(Arc::new)))
 }

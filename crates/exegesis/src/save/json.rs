@@ -12,6 +12,8 @@ use crate::{Explanation, Plan};
 
 /// Version of this layout.
 const SCHEMA: u32 = 1;
+/// Nodes that are named as the largest leaks.
+const LEAKS: usize = 8;
 
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -94,14 +96,56 @@ struct Totals {
     expected: Option<f64>,
     gap: Option<f64>,
     ledger: Option<Ledger>,
+    /// By channel, for methods that keep two apart.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    channels: BTreeMap<&'static str, Channel>,
+}
+
+#[derive(Serialize)]
+struct Channel {
+    sum: f64,
+    seed: Option<f64>,
+    ledger: Option<Ledger>,
 }
 
 #[derive(Serialize)]
 struct Ledger {
     seed: f64,
     reached: f64,
+    /// `reached / seed`; null where the seed is 0.
+    fraction_reached: Option<f64>,
     absorbed: BTreeMap<String, f64>,
     unaccounted: f64,
+    /// Nodes where most stayed, largest first.
+    largest_leaks: Vec<Leak>,
+}
+
+#[derive(Serialize)]
+struct Leak {
+    node: String,
+    op: String,
+    absorbed: BTreeMap<String, f64>,
+    /// All that the node absorbed, as a share of the seed.
+    fraction: Option<f64>,
+}
+
+impl From<exegesis_report::Ledger> for Ledger {
+    fn from(ledger: exegesis_report::Ledger) -> Self {
+        let leaks = ledger.top_absorbers(LEAKS).into_iter().map(|node| Leak {
+            node: node.node.clone(),
+            op: node.op.clone(),
+            fraction: ledger.share(node.absorbed_total()),
+            absorbed: node.absorbed.iter().cloned().collect(),
+        });
+        Self {
+            seed: ledger.seed,
+            reached: ledger.reached,
+            fraction_reached: ledger.share(ledger.reached),
+            unaccounted: ledger.unaccounted(),
+            largest_leaks: leaks.collect(),
+            absorbed: ledger.absorbed.into_iter().collect(),
+        }
+    }
 }
 
 pub(super) fn value(explanation: &Explanation) -> Value {
@@ -177,16 +221,21 @@ fn method(method: &MethodResult) -> Method<'_> {
 
 fn totals(method: &MethodResult, row: usize) -> Totals {
     let Some(totals) = method.totals.get(row) else { return Totals::default() };
-    let ledger = method.ledger.as_ref().map(|table| {
-        let ledger = table.row(row, totals.expected.unwrap_or(totals.sum), totals.sum);
-        Ledger {
-            seed: ledger.seed,
-            reached: ledger.reached,
-            unaccounted: ledger.unaccounted(),
-            absorbed: ledger.absorbed.into_iter().collect(),
-        }
-    });
-    Totals { sum: totals.sum, expected: totals.expected, gap: totals.gap, ledger }
+    let channels: BTreeMap<&'static str, Channel> = method
+        .channel_ledgers(row)
+        .into_iter()
+        .zip(totals.channels.into_iter().flatten())
+        .map(|((name, ledger), total)| {
+            let ledger = method.ledger.is_some().then(|| ledger.into());
+            (name, Channel { sum: total.sum, seed: total.seed, ledger })
+        })
+        .collect();
+    let ledger = method
+        .ledger
+        .as_ref()
+        .filter(|_| channels.is_empty())
+        .map(|table| table.row(row, totals.expected.unwrap_or(totals.sum), totals.sum).into());
+    Totals { sum: totals.sum, expected: totals.expected, gap: totals.gap, ledger, channels }
 }
 
 /// The target of one row: a number, or numbers.
