@@ -6,7 +6,10 @@
 //! equal to its composite does not match.
 
 mod activation;
+mod affine;
 mod attention;
+mod bias;
+mod channel;
 mod contraction;
 mod heads;
 mod linear;
@@ -48,6 +51,10 @@ pub enum Pattern {
     Linear,
     /// Addition of a constant per channel after a convolution.
     ConvBias,
+    /// Addition of a constant per channel behind a movement of axes, or to a map that has a bias.
+    MovedBias,
+    /// Products and sums with one number per channel.
+    BatchNormalization,
     /// Scores, scale, mask, softmax, product with the values.
     Attention,
     /// Repetition of key and value heads before an attention.
@@ -119,6 +126,9 @@ pub fn raise(graph: &mut Graph) -> Result<RaiseReport> {
     for (pattern, find) in PATTERNS {
         report.add(*pattern, sweep(graph, *find)?);
     }
+    report.add(Pattern::MovedBias, bias::absorb(graph)?);
+    // What is left of constants per channel is no bias.
+    report.add(Pattern::BatchNormalization, sweep(graph, affine::batch_normalization)?);
     let nested: Vec<NodeId> =
         graph.nodes().filter(|(_, n)| !n.op.subgraphs().is_empty()).map(|(id, _)| id).collect();
     for id in nested {
