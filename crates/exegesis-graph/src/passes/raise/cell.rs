@@ -13,8 +13,8 @@ use rustc_hash::FxHashSet;
 use super::pattern::View;
 use crate::op::{Binary, Op, Unary};
 use crate::passes::recurrent::is_zero;
-use crate::{Graph, NodeId, Result, Role, ValueId};
-use sum::Sum;
+use crate::{Graph, Node, NodeId, Result, Role, ValueId};
+use sum::{Sum, Transfer};
 
 /// Puts every recognised cell into the standard form; returns how many changed. `in_body` says that the graph's inputs
 /// are parameters of a loop's body, so that the real ones are states.
@@ -51,19 +51,19 @@ struct Cell {
     interpolation: Option<Interpolation>,
     /// Products of a gate and a state.
     products: Vec<NodeId>,
-    /// The sums in front of gates and candidate, each with the state that it reads.
-    sums: Vec<(Sum, State)>,
+    /// What moves from state to input in the sums before the gates. Empty if it is not known which is which.
+    transfers: Vec<Transfer>,
     /// A matrix product of input and state side by side.
-    joined: Option<NodeId>,
+    joined: Option<Joined>,
 }
 
-/// Which of the operands of a sum's linear maps is the state.
-#[derive(Clone, Copy)]
-enum State {
-    /// This value.
-    Known(ValueId),
-    /// Not known: biases stay where they are.
-    Open,
+/// A matrix product of `x` and `h` side by side.
+struct Joined {
+    node: NodeId,
+    operands: [ValueId; 2],
+    /// Columns of the first operand.
+    first_width: usize,
+    state_first: bool,
 }
 
 /// `base + gate (other - base)`.
@@ -81,20 +81,11 @@ type Weights = FxHashSet<ValueId>;
 fn find(view: &View<'_>, in_body: bool) -> Vec<Cell> {
     let mut weights = Weights::default();
     let mut cells = vec![];
-    for round in 0..2 {
-        cells = vec![];
-        for root in view.order() {
-            let Some(cell) = cell_at(view, *root, in_body, &weights) else { continue };
-            for (sum, state) in &cell.sums {
-                if let State::Known(state) = state {
-                    weights.extend(sum.weights_of(view, *state));
-                }
-            }
-            cells.push(cell);
-        }
-        if round == 0 && cells.iter().all(|c| c.sums.iter().all(|(_, s)| matches!(s, State::Known(_)))) {
-            break;
-        }
+    // What later steps say of the weights helps with the first one.
+    for _ in 0..2 {
+        cells = view.order().iter().filter_map(|root| cell_at(view, *root, in_body, &weights)).collect();
+        let recurrent = cells.iter().flat_map(|c| &c.transfers).filter_map(|t| t.from.as_ref());
+        weights = recurrent.filter_map(|part| view.graph.node(part.node).input(1)).collect();
     }
     cells
 }
@@ -173,27 +164,29 @@ fn gru(
     if !recurrent(&z) || !z.others.is_empty() {
         return None;
     }
-    let mut sums = vec![(z, State::Known(h))];
+    let mut transfers: Vec<Option<Transfer>> = vec![z.transfer(view, h)];
     let n = Sum::of(view, n)?;
     // The reset gate stands behind the recurrent product, or in front of it.
     let behind = n.others.iter().copied().find_map(|term| Some((reset(view, term)?, term)));
     let before = n.linears.iter().find_map(|part| Some((reset(view, part.input)?, part.input)));
+    let mut gated = |product: ValueId, r: ValueId| -> Option<()> {
+        let r = Sum::of(view, r).filter(|r| r.others.is_empty())?;
+        products.push(producer(view, product)?);
+        transfers.push(r.transfer(view, h));
+        Some(())
+    };
     match (behind, before) {
-        (Some((r, term)), _) => {
-            products.push(producer(view, term)?);
-            sums.push((Sum::of(view, r)?, State::Known(h)));
-        }
-        (None, Some((r, product))) => {
-            products.push(producer(view, product)?);
-            sums.push((Sum::of(view, r)?, State::Known(h)));
-            sums.push((n, State::Known(product)));
+        (Some((r, product)), _) if n.others.len() == 1 => gated(product, r)?,
+        (None, Some((r, product))) if n.others.is_empty() => {
+            gated(product, r)?;
+            transfers.push(n.transfer(view, product));
         }
         // A cell without a reset gate.
-        (None, None) if n.others.is_empty() => sums.push((n, State::Known(h))),
-        (None, None) => return None,
+        (None, None) if n.others.is_empty() => transfers.push(n.transfer(view, h)),
+        _ => return None,
     }
-    let all = sums.iter().all(|(sum, _)| sum.others.is_empty());
-    all.then_some(Cell { root, interpolation: None, products, sums, joined: None })
+    let transfers = transfers.into_iter().flatten().collect();
+    Some(Cell { root, interpolation: None, products, transfers, joined: None })
 }
 
 /// The argument of the reset gate, if the value is its product with something.
@@ -249,26 +242,37 @@ fn lstm(
         }
         sums.push(sum);
     }
-    let zero = |v: ValueId| is_zero(view.graph, v, ZERO_DEPTH);
-    let joined = match inputs[..] {
+    let concat = match inputs[..] {
         [_, _] => None,
-        [_] if zero(c) => None,
+        [_] if is_zero(view.graph, c, ZERO_DEPTH) => None,
         [only] => {
             // One product of input and state side by side; it is taken apart and found again.
-            let concat = view.node(only).filter(|n| matches!(n.op, Op::Concat(_)) && n.inputs.len() == 2)?;
-            inputs = concat.inputs.iter().flatten().copied().collect();
-            Some(sums.first()?.linears.first()?.node)
+            let concat = view.node(only).filter(|n| matches!(n.op, Op::Concat(_)))?;
+            inputs = concat.inputs.iter().copied().collect::<Option<_>>()?;
+            Some(concat)
         }
         _ => return None,
     };
-    let question = Question { view, c, in_body, weights, sums: &sums };
-    let state = match question.state(&inputs) {
-        Some(h) => State::Known(h),
-        None => State::Open,
+    let h = Question { view, c, in_body, weights, sums: &sums }.state(&inputs);
+    let joined = match (concat, h) {
+        (Some(concat), Some(h)) => joined(view, concat, sums.first()?.linears.first()?.node, h),
+        _ => None,
     };
-    let joined = joined.filter(|_| matches!(state, State::Known(_)));
-    let sums = if joined.is_some() { vec![] } else { sums.into_iter().map(|sum| (sum, state)).collect() };
-    Some(Cell { root, interpolation: None, products, sums, joined })
+    let transfers = match (concat, h) {
+        (None, Some(h)) => sums.iter().filter_map(|sum| sum.transfer(view, h)).collect(),
+        _ => vec![],
+    };
+    Some(Cell { root, interpolation: None, products, transfers, joined })
+}
+
+/// The product `node` with the two operands of `concat`, one of which is `h`.
+fn joined(view: &View<'_>, concat: &Node, node: NodeId, h: ValueId) -> Option<Joined> {
+    let &[Some(a), Some(b)] = &concat.inputs[..] else { return None };
+    let Op::Concat(op) = &concat.op else { return None };
+    let dims = view.dims(a)?;
+    let on_columns = op.axis == -1 || op.axis == dims.len() as i64 - 1;
+    let first_width = dims.last()?.fixed().filter(|_| on_columns)?;
+    Some(Joined { node, operands: [a, b], first_width, state_first: h == a })
 }
 
 /// Which operand of an LSTM's linear maps is its hidden state.
@@ -284,7 +288,9 @@ impl Question<'_, '_> {
     fn state(&self, inputs: &[ValueId]) -> Option<ValueId> {
         let tests: [&dyn Fn(ValueId) -> bool; 4] = [
             &|v| self.is_state(v),
-            &|v| self.sums.iter().any(|s| s.weights_of(self.view, v).any(|w| self.weights.contains(&w))),
+            &|v| {
+                self.sums.iter().any(|s| s.weights_of(self.view, v).iter().any(|w| self.weights.contains(w)))
+            },
             &|v| self.width(v).is_some() && self.width(v) == self.width(self.c),
             &|v| self.origin(v) == self.origin(self.c),
         ];

@@ -4,6 +4,7 @@ use crate::op::{Op, Unary};
 use crate::{DType, Dim, Graph, NodeId, Tensor, ValueId};
 
 /// A constant that differs along one axis at most of the value that it meets.
+#[derive(Clone)]
 pub(super) struct Constant {
     /// That axis, counted from the front; `None` for one number.
     pub(super) axis: Option<usize>,
@@ -21,15 +22,26 @@ impl Constant {
         if !tensor.dtype().is_float() || tensor.is_empty() {
             return None;
         }
-        let mut axis = None;
-        for (own, length) in tensor.shape().iter().enumerate().filter(|(_, n)| **n != 1) {
-            let place = own + missing;
-            if axis.is_some() || dims.get(place)?.fixed() != Some(*length) {
-                return None;
-            }
-            axis = Some(place);
+        let long: Vec<usize> = (0..tensor.rank()).filter(|a| tensor.shape().get(*a) != Some(&1)).collect();
+        if long.iter().any(|a| dims.get(a + missing).and_then(Dim::fixed) != tensor.shape().get(*a).copied())
+        {
+            return None;
         }
-        Some(Self { axis, dtype: tensor.dtype(), values: tensor.to_f64()? })
+        let dtype = tensor.dtype();
+        match long[..] {
+            [] => Some(Self { axis: None, dtype, values: tensor.to_f64()? }),
+            [own] => Some(Self { axis: Some(own + missing), dtype, values: tensor.to_f64()? }),
+            // Products with zero states are folded to rows that are all the same.
+            [.., own] if tensor.len() <= MAX_REPEATED => {
+                let values = tensor.to_f64()?;
+                let width: usize = tensor.shape().get(own..)?.iter().product();
+                let rows = values.chunks_exact(width);
+                let first = values.get(..width)?.to_vec();
+                let same = rows.into_iter().all(|row| row == first);
+                same.then_some(Self { axis: Some(own + missing), dtype, values: first })
+            }
+            _ => None,
+        }
     }
 
     /// The numbers of `count` channels.
@@ -41,6 +53,9 @@ impl Constant {
         }
     }
 }
+
+/// Most elements of a constant that are compared row by row.
+const MAX_REPEATED: usize = 1 << 20;
 
 /// The operand of a node that only moves or selects elements, and the axis of it that becomes `axis` of the result.
 pub(super) fn through(graph: &Graph, id: NodeId, axis: Option<usize>) -> Option<(ValueId, Option<usize>)> {

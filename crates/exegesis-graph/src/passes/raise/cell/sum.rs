@@ -20,6 +20,7 @@ pub(super) struct Sum {
 }
 
 /// Columns of a product with a constant matrix.
+#[derive(Clone)]
 pub(super) struct Linear {
     pub(super) node: NodeId,
     pub(super) input: ValueId,
@@ -29,10 +30,21 @@ pub(super) struct Linear {
 }
 
 /// The addition of a constant.
+#[derive(Clone)]
 pub(super) struct Addition {
     pub(super) node: NodeId,
-    pub(super) term: ValueId,
     pub(super) constant: Constant,
+}
+
+/// Biases of a sum that belong to its map of the input.
+pub(super) struct Transfer {
+    pub(super) width: usize,
+    /// Additions of constants, which vanish.
+    pub(super) constants: Vec<Addition>,
+    /// The map of the state, whose bias moves.
+    pub(super) from: Option<Linear>,
+    /// The map of the input.
+    pub(super) to: Linear,
 }
 
 impl Sum {
@@ -70,23 +82,24 @@ impl Sum {
             return self.collect(view, before, columns, false, alone, depth + 1);
         }
         if let Some((a, b)) = view.binary(value, Binary::Add) {
-            let same_width = |v: ValueId| view.dims(v).and_then(|d| d.last()) == view.dims(value)?.last().into();
+            let width = |v: ValueId| view.dims(v).and_then(|d| d.last()?.fixed());
             for (term, constant) in [(a, b), (b, a)] {
                 if view.graph.constant(constant).is_none() {
                     continue;
                 }
                 let Some(constant) = Constant::read(view.graph, term, constant) else { return None };
-                let of_columns = constant.axis.is_none_or(|axis| Some(axis + 1) == view.dims(term).map(<[Dim]>::len));
+                let of_columns =
+                    constant.axis.is_none_or(|axis| Some(axis + 1) == view.dims(term).map(<[Dim]>::len));
                 if !of_columns {
                     return None;
                 }
-                if outer {
-                    self.constants.push(Addition { node: id, term, constant });
+                if outer && alone {
+                    self.constants.push(Addition { node: id, constant });
                 }
-                let alone = alone && (outer || depth == 0 || view.read_once(term)) && view.read_once(term);
+                let alone = alone && read_by_one(view, term, id, &columns);
                 return self.collect(view, term, columns, outer, alone, depth + 1);
             }
-            if same_width(a) != Some(true) || same_width(b) != Some(true) {
+            if width(a).is_none() || width(a) != width(b) {
                 return None;
             }
             for term in [a, b] {
@@ -97,7 +110,9 @@ impl Sum {
         }
         match &node.op {
             Op::Linear(_) => self.linears.push(Linear { node: id, input: node.input(0)?, columns, alone }),
-            Op::MatMul(_) if is_matrix(view, node.input(1)?) && view.graph.constant(node.input(0)?).is_none() => {
+            Op::MatMul(_)
+                if is_matrix(view, node.input(1)?) && view.graph.constant(node.input(0)?).is_none() =>
+            {
                 self.linears.push(Linear { node: id, input: node.input(0)?, columns, alone });
             }
             _ => self.others.push(value),
@@ -117,11 +132,22 @@ impl Sum {
     }
 
     /// The weights of the linear maps of `input`.
-    pub(super) fn weights_of(&self, view: &View<'_>, input: ValueId) -> impl Iterator<Item = ValueId> {
-        let of_input = |p: &&Linear| same_elements(view, p.input, input);
-        let weights: Vec<ValueId> =
-            self.linears.iter().filter(of_input).filter_map(|p| view.graph.node(p.node).input(1)).collect();
-        weights.into_iter()
+    pub(super) fn weights_of(&self, view: &View<'_>, input: ValueId) -> Vec<ValueId> {
+        let of_input = self.linears.iter().filter(|p| same_elements(view, p.input, input));
+        of_input.filter_map(|p| view.graph.node(p.node).input(1)).collect()
+    }
+
+    /// What moves to the map of the input, if `state` is the other operand. `None` if there is no such map, or others
+    /// read it too.
+    pub(super) fn transfer(&self, view: &View<'_>, state: ValueId) -> Option<Transfer> {
+        let (mut states, mut inputs): (Vec<_>, Vec<_>) =
+            self.linears.iter().cloned().partition(|p| same_elements(view, p.input, state));
+        if states.len() > 1 || inputs.len() != 1 {
+            return None;
+        }
+        let from = states.pop().filter(|part| part.alone);
+        let to = inputs.pop().filter(|part| part.alone)?;
+        Some(Transfer { width: self.width, constants: self.constants.clone(), from, to })
     }
 }
 
