@@ -87,9 +87,8 @@ pub fn lstm(k: &Weights, s: &Sample<'_>) -> Relevance {
     let (mut h, mut c) = (s.h.to_vec(), s.c.to_vec());
     let mut steps = vec![];
     for x in s.x {
-        let on_x: Vec<Vec<f64>> = (0..4)
-            .map(|g| times(&k.w[g], x).iter().zip(&bias[g]).map(|(a, b)| a + b).collect())
-            .collect();
+        let on_x: Vec<Vec<f64>> =
+            (0..4).map(|g| times(&k.w[g], x).iter().zip(&bias[g]).map(|(a, b)| a + b).collect()).collect();
         let on_h: Vec<Vec<f64>> = (0..4).map(|g| times(&k.u[g], &h)).collect();
         let sum = |g: usize, j: usize| on_x[g][j] + on_h[g][j];
         let i: Vec<f64> = (0..n).map(|j| sigmoid(sum(0, j) + peephole(0, j) * c[j])).collect();
@@ -151,16 +150,14 @@ struct GruStep {
 /// `before_reset`: the attribute `linear_before_reset`.
 pub fn gru(k: &Weights, before_reset: bool, s: &Sample<'_>) -> Relevance {
     let n = s.h.len();
-    let bias = |gate: usize, j: usize| {
-        k.wb[gate][j] + if gate == 2 && before_reset { 0.0 } else { k.ub[gate][j] }
-    };
+    let bias =
+        |gate: usize, j: usize| k.wb[gate][j] + if gate == 2 && before_reset { 0.0 } else { k.ub[gate][j] };
     let biases: Vec<Vec<f64>> = (0..3).map(|g| (0..n).map(|j| bias(g, j)).collect()).collect();
     let mut h = s.h.to_vec();
     let mut steps = vec![];
     for x in s.x {
-        let on_x: Vec<Vec<f64>> = (0..3)
-            .map(|g| times(&k.w[g], x).iter().zip(&biases[g]).map(|(a, b)| a + b).collect())
-            .collect();
+        let on_x: Vec<Vec<f64>> =
+            (0..3).map(|g| times(&k.w[g], x).iter().zip(&biases[g]).map(|(a, b)| a + b).collect()).collect();
         let mut on_h: Vec<Vec<f64>> = (0..2).map(|g| times(&k.u[g], &h)).collect();
         let gate = |g: usize| -> Vec<f64> { (0..n).map(|j| sigmoid(on_x[g][j] + on_h[g][j])).collect() };
         let (z, r) = (gate(0), gate(1));
