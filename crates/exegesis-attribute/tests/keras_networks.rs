@@ -68,22 +68,27 @@ fn gradients_are_those_of_tensorflow() {
 /// the twin as a loop.
 #[test]
 fn relevance_is_that_of_the_standard_layers() {
-    for network in RECURRENT {
+    for (network, method) in RECURRENT.iter().flat_map(|n| METHODS.iter().map(move |m| (n, m))) {
         let arrays = npz::read(&folder(network).join("case.npz"));
         let feeds = feeds(&arrays);
-        let (explained_model, values) = explained(read(network, "model.onnx"), Method::dlbacktrace(), &feeds);
-        let output = &explained_model.attributions[0].output;
-        let got = &values[output].data;
-        assert!(largest(got) > 0.0);
-        let (_, twin) = explained(read(network, "standard.onnx"), Method::dlbacktrace(), &feeds);
-        assert_close(network, got, &twin[output].data, 1e-5, 0.0);
+        let relevance = |graph: Graph| {
+            let (explained, values) = explained(graph, Method::parse(method).unwrap(), &feeds);
+            let attribution = explained.attributions[0].clone();
+            let channels = attribution.channels.map_or(vec![attribution.output], |c| c.to_vec());
+            channels.iter().flat_map(|name| values[name].data.clone()).collect::<Vec<f64>>()
+        };
+        let got = relevance(read(network, "model.onnx"));
+        assert!(largest(&got) > 0.0);
+        let twin = relevance(read(network, "standard.onnx"));
+        assert_close(&format!("{network}, {method}"), &got, &twin, 1e-5, 0.0);
         let mut open = read(network, "standard.onnx");
         let input = open.inputs[0];
         open.value_mut(input).shape.as_mut().unwrap()[1] = "steps".into();
-        let (_, rolled) = explained(open, Method::dlbacktrace(), &feeds);
-        assert_close(&format!("{network}, rolled"), got, &rolled[output].data, 1e-5, 0.0);
+        assert_close(&format!("{network}, {method}, rolled"), &got, &relevance(open), 1e-5, 0.0);
     }
 }
+
+const METHODS: [&str; 3] = ["dlbacktrace", "dlbacktrace:mode=contrastive", "dlbacktrace:gate=half"];
 
 /// The same with a batch that is known when the graph is made: zero states are constants then, and what is made of them
 /// is folded.

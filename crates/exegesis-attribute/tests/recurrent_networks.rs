@@ -8,13 +8,13 @@ mod common;
 mod recurrent_oracle;
 
 use common::{Batch, Net, Random, array, assert_close, largest, walk};
-use exegesis_attribute::{DlBacktrace, DlBacktraceRules};
+use exegesis_attribute::{DlBacktrace, DlBacktraceRules, Method, Request, explain};
 use exegesis_graph::op::{self, Binary, Direction, Gru, Lstm, OneMinusSigmoid, Unary};
 use exegesis_graph::passes::infer::ShapeInference;
 use exegesis_graph::passes::raise::{Pattern, raise};
-use exegesis_graph::passes::{dead_code, roll, unroll};
-use exegesis_graph::{DType, Op, ValueId};
-use exegesis_reference::Array;
+use exegesis_graph::passes::{dead_code, prepare, roll, unroll};
+use exegesis_graph::{DType, Dim, Graph, Op, Subgraph, Tensor, ValueId};
+use exegesis_reference::{Array, Reference};
 use recurrent_oracle::{Relevance, Sample, Weights};
 
 const FEATURES: usize = 3;
@@ -561,6 +561,55 @@ fn spellings_of_a_gru_cell() {
                 let cell = |w: &Weights, s: &Sample<'_>| recurrent_oracle::gru(w, before_reset, s);
                 cells.check(&what, ends, None, &cell);
             }
+        }
+    }
+}
+
+/// `h = tanh(h x)`, for a known number of trips or for one that an input says; scores are `h w`.
+fn products_in_a_loop(known: bool) -> Graph {
+    let mut body = Graph::new("body");
+    body.add_input("i", DType::I64, vec![]);
+    let keep = body.add_input("keep", DType::Bool, vec![]);
+    let row = || vec![Dim::from("batch"), Dim::from(3)];
+    let h = body.add_input("h", DType::F64, row());
+    let x = body.add_value("x_inner", Some(DType::F64), Some(row()));
+    let product = body.add_op("product", Binary::Mul, &[h, x]);
+    let state = body.add_op("state", Unary::Tanh, &[product]);
+    let go_on = body.add_op("same", Unary::Identity, &[keep]);
+    body.outputs = vec![go_on, state];
+    let mut graph = Graph::new("looped");
+    let x = graph.add_input("x", DType::F64, row());
+    let trips = match known {
+        true => graph.add_constant("trips", Tensor::scalar(2i64)),
+        false => graph.add_input("trips", DType::I64, vec![]),
+    };
+    let yes = graph.add_constant("yes", Tensor::scalar(true));
+    let captures = vec![body.find_value("x_inner").unwrap()];
+    let op = Op::Loop(Box::new(op::Loop { body: Subgraph { graph: body, captures } }));
+    let last = graph.add_op("loop", op, &[trips, yes, x, x]);
+    let weight = Tensor::new(vec![3, 2], vec![0.4, -0.3, 0.2, 0.5, -0.1, 0.7]).unwrap();
+    let weight = graph.add_constant("weight", weight);
+    let scores = graph.add_op("scores", op::MatMul {}, &[last, weight]);
+    graph.outputs = vec![scores];
+    graph
+}
+
+#[test]
+fn products_of_an_unknown_loop_are_named() {
+    for (known, name) in [(true, "\"loop\""), (false, "\"product\"")] {
+        let notes = |method: &str| {
+            let mut graph = products_in_a_loop(known);
+            prepare(&mut graph, &Reference, &mut |_, _| {}).unwrap();
+            let request =
+                Request { explain: vec!["x".into()], ..Request::new(Method::parse(method).unwrap()) };
+            explain(graph, &request, &mut |_, _| {}).unwrap().notes
+        };
+        let halved = notes("dlbacktrace");
+        let note = halved.iter().find(|n| n.contains("no recognised recurrent cell"));
+        assert!(note.is_some_and(|n| n.contains(name)), "{halved:?}");
+        // The option makes them gates; a gradient has no such rule.
+        for method in ["dlbacktrace:mul=gate", "gradient"] {
+            assert!(notes(method).iter().all(|n| !n.contains("recurrent cell")), "{method}");
         }
     }
 }
