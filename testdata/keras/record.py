@@ -1,13 +1,16 @@
 """Record small Keras networks as ONNX files (tf2onnx) together with the gradients that TensorFlow computes.
 
-    python record.py
+    python record.py                # everything
+    python record.py keras_gru      # some
 
-Writes `<network>/model.onnx` and `<network>/case.npz` beside this file; README.md describes them.
+Writes `<network>/model.onnx` and `<network>/case.npz` beside this file, for recurrent networks also `<network>/standard.onnx`;
+README.md describes them.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import zlib
 from pathlib import Path
 
@@ -49,6 +52,46 @@ def keras_gru() -> tuple[keras.Model, list[int]]:
     sequence = keras.Input((7, 5), name="sequence")
     x = layers.GRU(8)(sequence)
     return keras.Model(sequence, layers.Dense(3, name="logits")(x)), [0, 1, 2]
+
+
+def keras_cnn1d() -> tuple[keras.Model, list[int]]:
+    """Normalisations of a series: behind a convolution with a bias, behind one without, and behind a dense layer."""
+    series = keras.Input((20, 2), name="series")
+    x = layers.Conv1D(6, 3)(series)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.Conv1D(8, 3, strides=2, use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Dense(7)(x)))
+    return keras.Model(series, layers.Dense(3, name="logits")(layers.GlobalMaxPooling1D()(x))), [0, 2]
+
+
+def recurrent(*stack: layers.Layer) -> tuple[keras.Model, list[int]]:
+    """A stack of recurrent layers and a dense one."""
+    sequence = keras.Input((7, 5), name="sequence")
+    x = sequence
+    for layer in stack:
+        x = layer(x)
+    return keras.Model(sequence, layers.Dense(3, name="logits")(x)), [2, 0, 1]
+
+
+def keras_gru_before() -> tuple[keras.Model, list[int]]:
+    return recurrent(layers.GRU(6, reset_after=False))
+
+
+def keras_gru_bidirectional() -> tuple[keras.Model, list[int]]:
+    return recurrent(layers.Bidirectional(layers.GRU(4, return_sequences=True)), layers.GRU(5))
+
+
+def keras_gru_unrolled() -> tuple[keras.Model, list[int]]:
+    return recurrent(layers.GRU(4, return_sequences=True, unroll=True), layers.GRU(5, reset_after=False, unroll=True))
+
+
+def keras_lstm_unrolled() -> tuple[keras.Model, list[int]]:
+    return recurrent(layers.LSTM(4, return_sequences=True, unroll=True), layers.LSTM(5, go_backwards=True, unroll=True))
+
+
+def keras_rnn() -> tuple[keras.Model, list[int]]:
+    return recurrent(layers.SimpleRNN(6, return_sequences=True), layers.SimpleRNN(5, unroll=True))
 
 
 def randomise(model: keras.Model) -> None:
@@ -118,6 +161,77 @@ def export(model: keras.Model) -> onnx.ModelProto:
     return exported
 
 
+def standard(model: keras.Model) -> onnx.ModelProto | None:
+    """The same network with the operators LSTM, GRU and RNN of ONNX; `None` without such layers."""
+    [x] = model.inputs
+    nodes, constants = [], []
+
+    def constant(name: str, array: np.ndarray) -> str:
+        constants.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def node(op: str, inputs: list[str], outputs: list[str], **attributes) -> str:
+        nodes.append(onnx.helper.make_node(op, inputs, outputs, name=f"{op}_{len(nodes)}", **attributes))
+        return outputs[0]
+
+    value = node("Transpose", [x.name], ["time_first"], perm=[1, 0, 2])
+    recurrent_layers = [layer for layer in model.layers if isinstance(layer, (layers.Bidirectional, layers.RNN))]
+    for layer in recurrent_layers:
+        ways = [layer.forward_layer, layer.backward_layer] if isinstance(layer, layers.Bidirectional) else [layer]
+        op, attributes = operator(ways[0])
+        weights = [np.stack(parts) for parts in zip(*(onnx_weights(way) for way in ways))]
+        names = [constant(f"{layer.name}_{part}", array) for part, array in zip("WRB", weights)]
+        backwards = "reverse" if ways[0].go_backwards else "forward"
+        attributes |= {"hidden_size": ways[0].units, "direction": "bidirectional" if len(ways) == 2 else backwards}
+        states = node(op, [value, *names], [f"{layer.name}_Y", f"{layer.name}_h"], **attributes)
+        if layer.return_sequences:
+            assert not ways[0].go_backwards
+            moved = node("Transpose", [states], [f"{layer.name}_moved"], perm=[0, 2, 1, 3])
+            shape = constant(f"{layer.name}_shape", np.array([0, 0, len(ways) * ways[0].units], np.int64))
+            value = node("Reshape", [moved, shape], [f"{layer.name}_sequence"])
+        else:
+            value = node("Squeeze", [f"{layer.name}_h", constant(f"{layer.name}_axis", np.array([0], np.int64))], [layer.name])
+    if not recurrent_layers:
+        return None
+    kernel, bias = model.layers[-1].get_weights()
+    logits = node("Gemm", [value, constant("kernel", kernel), constant("bias", bias)], ["logits"])
+    node("Softmax", [logits], ["probabilities"])
+    tensor = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        nodes,
+        "standard",
+        [tensor(x.name, onnx.TensorProto.FLOAT, ["batch", *x.shape[1:]])],
+        [tensor("probabilities", onnx.TensorProto.FLOAT, ["batch", len(bias)])],
+        constants,
+    )
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=8)
+    onnx.checker.check_model(made, full_check=True)
+    return made
+
+
+def operator(layer: layers.RNN) -> tuple[str, dict]:
+    match layer:
+        case layers.GRU():
+            return "GRU", {"linear_before_reset": int(layer.reset_after)}
+        case layers.LSTM():
+            return "LSTM", {}
+        case layers.SimpleRNN():
+            return "RNN", {}
+
+
+def onnx_weights(layer: layers.RNN) -> list[np.ndarray]:
+    """W, R and B of one direction. Keras orders the gates of an LSTM i, f, c, o; ONNX i, o, f, c."""
+    kernel, recurrent_kernel, bias = layer.get_weights()
+    order = [0, 3, 1, 2] if isinstance(layer, layers.LSTM) else range(kernel.shape[1] // layer.units)
+
+    def blocks(array: np.ndarray) -> np.ndarray:
+        parts = np.split(array, len(order), axis=-1)
+        return np.concatenate([parts[gate] for gate in order], axis=-1)
+
+    biases = [blocks(part) for part in bias] if bias.ndim == 2 else [blocks(bias), np.zeros_like(bias)]
+    return [blocks(kernel).T, blocks(recurrent_kernel).T, np.concatenate(biases)]
+
+
 def check(model: onnx.ModelProto, name: str, arrays: dict[str, np.ndarray]) -> None:
     """Compare ONNX Runtime with the recorded output, for all rows and for single ones."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -128,7 +242,21 @@ def check(model: onnx.ModelProto, name: str, arrays: dict[str, np.ndarray]) -> N
 
 
 def main() -> None:
-    for build in (keras_cnn, keras_lstm, keras_gru):
+    networks = (
+        keras_cnn,
+        keras_cnn1d,
+        keras_lstm,
+        keras_lstm_unrolled,
+        keras_gru,
+        keras_gru_before,
+        keras_gru_bidirectional,
+        keras_gru_unrolled,
+        keras_rnn,
+    )
+    chosen = sys.argv[1:]
+    for build in networks:
+        if chosen and build.__name__ not in chosen:
+            continue
         keras.utils.set_random_seed(zlib.crc32(build.__name__.encode()))
         model, target = build()
         randomise(model)
@@ -140,6 +268,9 @@ def main() -> None:
         folder = HERE / build.__name__
         folder.mkdir(exist_ok=True)
         (folder / "model.onnx").write_bytes(exported.SerializeToString())
+        if (twin := standard(model)) is not None:
+            check(twin, x.name, arrays)
+            (folder / "standard.onnx").write_bytes(twin.SerializeToString())
         np.savez(folder / "case.npz", **arrays)
         print(build.__name__, {key: np.abs(a).max() for key, a in arrays.items()})
 

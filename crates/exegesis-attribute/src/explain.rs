@@ -15,6 +15,7 @@ use crate::explained_input::{ExplainedInput, explained_inputs};
 use crate::gradient::Gradient;
 use crate::ledger::{CHANNELS, Ledger, LedgerNode, column_names};
 use crate::method::Method;
+use crate::recurrence;
 use crate::request::{NodeSelection, Request, Score, Target, Task};
 use crate::rule::RuleSet;
 use crate::seed::{Inputs, Seed, seed};
@@ -121,6 +122,7 @@ pub fn explain(
     let inputs = explained_inputs(&graph, &request.explain)?;
     let roots: Vec<ValueId> = inputs.iter().flat_map(|i| i.roots.iter().copied()).collect();
     let sequence_rows = rows_are_steps(&graph, &inputs, &roots, output)?;
+    let looped = recurrence::nodes_of_loops(&graph, &roots, output)?;
     unroll_carriers(&mut graph, &roots, output)?;
     expand::expand(&mut graph, &|op| matches!(op, Op::Attention(_) | Op::RotaryEmbedding(_)))?;
     dead_code::eliminate(&mut graph);
@@ -178,6 +180,7 @@ pub fn explain(
                 .to_string(),
         );
     }
+    notes.extend(recurrence::note(&walked.rules, &looped));
     if !left_out.is_empty() {
         notes.push(format!(
             "the ledger leaves out {}: the rows of a batch can't be told apart there",

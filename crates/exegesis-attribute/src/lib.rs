@@ -13,6 +13,7 @@ mod ledger;
 mod linear;
 mod method;
 mod movement;
+mod recurrence;
 mod request;
 mod reverse_loop;
 mod rule;

@@ -9,7 +9,7 @@ use exegesis_graph::{Builder, DType, Dim, Error, Graph, Node, Op, Subgraph, Tens
 
 use crate::Result;
 use crate::ledger::{Class, Ledger};
-use crate::rule::{Context, Outcome, RuleSet};
+use crate::rule::{Context, Outcome, RuleSet, Within};
 use crate::walk::{OnMissingRule, SeedOn, Start, propagate};
 
 /// Own operands of a Loop before its carried values: trip count and condition.
@@ -170,6 +170,7 @@ pub fn backward(
         let rows = cx.batch.in_body();
         let start = Start { seeds, one_hot: None };
         let walked = propagate(&mut inner, rules, start, &roots, &rows, &mut ledger, on_missing)?;
+        cx.within = Within { rules: walked.rules, substitutions: walked.substitutions };
         let go_on = inner.unary(Unary::Identity, condition)?;
         let mut outputs = vec![go_on];
         let (state_roots, other_roots) = roots.split_at(real_states.len());

@@ -4,6 +4,7 @@ use exegesis_graph::{Builder, Node, ValueId};
 use rustc_hash::FxHashSet;
 
 use crate::ledger::{Class, Ledger};
+use crate::walk::{AppliedRule, Substitution};
 use crate::{Result, batch::BatchAxis};
 
 /// What a rule did.
@@ -74,6 +75,15 @@ pub struct Context<'a, 'g> {
     pub rule: &'static str,
     /// The same of all channels; the entry of the channel at hand is stale.
     pub(crate) flows: Vec<Flow>,
+    /// What was done to the nodes of a body that the node at hand holds.
+    pub(crate) within: Within,
+}
+
+/// What a walk through the body of a loop did.
+#[derive(Default)]
+pub(crate) struct Within {
+    pub(crate) rules: Vec<AppliedRule>,
+    pub(crate) substitutions: Vec<Substitution>,
 }
 
 impl Context<'_, '_> {

@@ -10,7 +10,7 @@ use crate::batch::BatchAxis;
 use crate::error::{Error, MissingRule};
 use crate::gradient::Gradient;
 use crate::ledger::Ledger;
-use crate::rule::{Context, Flow, OneHot, Outcome, RuleSet};
+use crate::rule::{Context, Flow, OneHot, Outcome, RuleSet, Within};
 use crate::{Result, reverse_loop};
 
 /// What to do at a node without a rule.
@@ -238,6 +238,7 @@ pub fn propagate(
             channel: 0,
             rule: "",
             flows,
+            within: Within::default(),
         };
         let mut outcomes = match reverse_loop::handles(&node.op) {
             true => reverse_loop::backward(rules, &mut cx, &node, &incoming, on_missing),
@@ -267,6 +268,9 @@ pub fn propagate(
             carriers: cx.carrier_operands(&node),
         });
         let flows = std::mem::take(&mut cx.flows);
+        let within = std::mem::take(&mut cx.within);
+        applied.extend(within.rules);
+        substitutions.extend(within.substitutions);
         let first = cx.sends_vanishing;
         let source: Arc<str> = Arc::from(node.source_name());
         for (number, outcome) in outcomes.into_iter().enumerate() {

@@ -21,9 +21,9 @@ pub mod unroll;
 
 use crate::{Evaluator, Graph, Result};
 
-/// Prepares an imported graph: shapes and types, resolved branches, folded constants, recognised composites, one node
-/// for equal computations, nothing unused. `observer` sees the graph after each pass with the pass's name: `infer`,
-/// `branches`, `fold`, `raise`, `common-subexpressions`, `dead-code`.
+/// Prepares an imported graph: shapes and types, resolved branches, values that loops only hand on taken out of them,
+/// folded constants, recognised composites, one node for equal computations, nothing unused. `observer` sees the graph
+/// after each pass with the pass's name: `infer`, `branches`, `fold`, `raise`, `common-subexpressions`, `dead-code`.
 ///
 /// # Errors
 /// An ill-typed or ill-shaped graph.
@@ -36,6 +36,8 @@ pub fn prepare(
     observer("infer", graph);
     branches::resolve(graph)?;
     observer("branches", graph);
+    // Weights that a loop carries are constants of its body only then, and what is made of them can be folded.
+    loop_invariants::hoist(graph)?;
     let limits = fold::FoldLimits::default();
     // A folded condition resolves a branch, which may hold more to fold. Each round removes nodes, so there is an end.
     while fold::fold(graph, evaluator, &limits)? > 0 && branches::resolve(graph)? > 0 {}

@@ -103,6 +103,7 @@ pub fn has_huge_constant(cx: &Context<'_, '_>, node: &Node) -> bool {
 /// # Errors
 /// The graph can't be treated.
 pub fn halves(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcome> {
+    cx.rule = "halves";
     cx.sends_vanishing = cx.vanishes && matches!(node.op, Op::Binary(Binary::Mul));
     fractions(cx, node, r, 0.5)
 }
@@ -206,9 +207,19 @@ pub fn product(cx: &mut Context<'_, '_>, node: &Node, r: ValueId, options: &DlBa
     let (Some(a), Some(b), Some(y)) = (node.input(0), node.input(1), node.output(0)) else {
         return Err(Error::malformed("a product without operands").into());
     };
-    if node.role == Role::RecurrentGate && options.gate == GateRule::Gate {
-        cx.rule = "gate";
-        return gate(cx, node, r, [a, b], y, options);
+    if node.role == Role::RecurrentGate {
+        return match options.gate {
+            GateRule::Gate => {
+                cx.rule = "gate";
+                gate(cx, node, r, [a, b], y, options)
+            }
+            GateRule::Half => {
+                cx.rule = "half gate";
+                cx.sends_vanishing = cx.vanishes;
+                let half = cx.b.mul_scalar(r, 0.5)?;
+                to_gate_and_state(cx, node, r, [(half, a), (half, b)])
+            }
+        };
     }
     if cx.carrier_operands(node).len() < 2 {
         cx.rule = "pass";
@@ -263,8 +274,7 @@ fn is_gate(cx: &Context<'_, '_>, mut value: ValueId) -> bool {
 }
 
 /// Gate rule, default: `d1 = |ab - a|`, `d2 = |ab - b|`, `R_a = r d1 / (d1 + d2)`; per channel in contrastive mode:
-/// `R_a = r |b| / (|a| + |b|)`. The rest to `b`; halves where the divisor is 0. A state that does not depend on the explained
-/// input, such as the initial one, keeps its part.
+/// `R_a = r |b| / (|a| + |b|)`. The rest to `b`; halves where the divisor is 0.
 fn gate(
     cx: &mut Context<'_, '_>,
     node: &Node,
@@ -300,8 +310,18 @@ fn gate(
     }
     let on_a = cx.b.mul(r, fraction)?;
     let on_b = cx.b.sub(r, on_a)?;
+    to_gate_and_state(cx, node, r, [(on_a, a), (on_b, b)])
+}
+
+/// Hands each part of `r` to its operand. A state that does not depend on the explained input keeps its part.
+fn to_gate_and_state(
+    cx: &mut Context<'_, '_>,
+    node: &Node,
+    r: ValueId,
+    parts: [(ValueId, ValueId); 2],
+) -> Result<Outcome> {
     let mut signals = vec![];
-    for (i, (part, operand)) in [(on_a, a), (on_b, b)].into_iter().enumerate() {
+    for (i, (part, operand)) in parts.into_iter().enumerate() {
         cx.b.assume_shape(part, r);
         if cx.carries(node, i) {
             signals.push(Some(cx.b.sum_to(part, operand)?));

@@ -6,7 +6,11 @@
 //! equal to its composite does not match.
 
 mod activation;
+mod affine;
 mod attention;
+mod bias;
+mod cell;
+mod channel;
 mod contraction;
 mod heads;
 mod linear;
@@ -20,7 +24,7 @@ use std::fmt;
 
 use rustc_hash::FxHashSet;
 
-use crate::{Graph, NodeId, Origin, Result, ValueId};
+use crate::{Graph, NodeId, Op, Origin, Result, ValueId};
 use pattern::{Match, Operand, View};
 
 /// What was recognised.
@@ -48,6 +52,12 @@ pub enum Pattern {
     Linear,
     /// Addition of a constant per channel after a convolution.
     ConvBias,
+    /// Addition of a constant per channel behind a movement of axes, or to a map that has a bias.
+    MovedBias,
+    /// Products and sums with one number per channel.
+    BatchNormalization,
+    /// One step of an LSTM or GRU that is not in the standard form.
+    RecurrentCell,
     /// Scores, scale, mask, softmax, product with the values.
     Attention,
     /// Repetition of key and value heads before an attention.
@@ -115,15 +125,25 @@ const PATTERNS: &[(Pattern, Finder)] = &[
 /// # Errors
 /// A cyclic graph.
 pub fn raise(graph: &mut Graph) -> Result<RaiseReport> {
+    raise_in(graph, false)
+}
+
+/// Raises a graph, or the body of a loop.
+fn raise_in(graph: &mut Graph, is_body: bool) -> Result<RaiseReport> {
     let mut report = RaiseReport::default();
     for (pattern, find) in PATTERNS {
         report.add(*pattern, sweep(graph, *find)?);
     }
+    report.add(Pattern::MovedBias, bias::absorb(graph)?);
+    report.add(Pattern::RecurrentCell, cell::normalise(graph, is_body)?);
+    // What is left of constants per channel is no bias.
+    report.add(Pattern::BatchNormalization, sweep(graph, affine::batch_normalization)?);
     let nested: Vec<NodeId> =
         graph.nodes().filter(|(_, n)| !n.op.subgraphs().is_empty()).map(|(id, _)| id).collect();
     for id in nested {
+        let is_body = matches!(graph.node(id).op, Op::Loop(_) | Op::Scan(_));
         for subgraph in graph.node_mut(id).op.subgraphs_mut() {
-            for (pattern, count) in raise(&mut subgraph.graph)?.iter() {
+            for (pattern, count) in raise_in(&mut subgraph.graph, is_body)?.iter() {
                 report.add(pattern, count);
             }
         }

@@ -201,7 +201,7 @@ impl Lengths {
 }
 
 /// True if the value is surely zero everywhere, as exporters write omitted initial states.
-fn is_zero(graph: &Graph, value: ValueId, depth: usize) -> bool {
+pub(super) fn is_zero(graph: &Graph, value: ValueId, depth: usize) -> bool {
     let all_zero = |t: &Tensor| t.to_f64().is_some_and(|v| v.iter().all(|x| *x == 0.0));
     if let Some(tensor) = graph.constant(value) {
         return all_zero(tensor);

@@ -105,6 +105,17 @@ impl<'g> View<'g> {
         &self.order
     }
 
+    /// The nodes that read a value.
+    pub(super) fn readers(&self, value: ValueId) -> &[NodeId] {
+        self.consumers.get(value.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// True if one node reads the value (but for its shape), and the graph does not return it.
+    pub(super) fn read_once(&self, value: ValueId) -> bool {
+        let reads = |id: &&NodeId| !matches!(self.graph.node(**id).op, Op::Shape(_) | Op::Size(_));
+        self.readers(value).iter().filter(reads).count() == 1 && !self.graph.outputs.contains(&value)
+    }
+
     /// The nodes that a composite at `root` makes superfluous, without `root`; `None` if the pattern depends on more
     /// than the operands of the composite, or something outside reads a value inside.
     pub(super) fn interior(&self, root: NodeId, found: &Match) -> Option<Vec<NodeId>> {
