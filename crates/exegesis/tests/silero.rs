@@ -50,7 +50,8 @@ fn explain(model: &Model, method: &str, state: f32) -> (Vec<f32>, f32) {
     let explanation = explainer.explain(&inputs).unwrap();
     let arrays = explanation.arrays().unwrap();
     let find = |prefix: &str| {
-        let found = arrays.iter().find(|(key, _)| key.starts_with(prefix)).unwrap_or_else(|| panic!("{prefix}"));
+        let found =
+            arrays.iter().find(|(key, _)| key.starts_with(prefix)).unwrap_or_else(|| panic!("{prefix}"));
         found.1.as_f32().unwrap().to_vec()
     };
     (find("attribution/input"), find("prediction/")[0])
@@ -70,7 +71,11 @@ fn one_network_has_one_relevance() {
                 assert!(largest > 0.0, "{name} {method}: nothing arrives");
                 assert!((prediction - *wanted).abs() <= 1e-5, "{name}: predicts {prediction}, not {wanted}");
                 let apart = values.iter().zip(want.iter()).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
-                assert!(apart <= 1e-4 * largest, "{name} {method}, states {state}: differs by {}", apart / largest);
+                assert!(
+                    apart <= 1e-4 * largest,
+                    "{name} {method}, states {state}: differs by {}",
+                    apart / largest
+                );
             }
         }
     }

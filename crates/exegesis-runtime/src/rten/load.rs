@@ -68,6 +68,7 @@ fn load_model(
     schedule: &Schedule,
     options: &LoadOptions,
 ) -> Result<(Model, SharedWeights, FxHashMap<ValueId, Vec<NodeId>>)> {
+    read_outputs(&mut graph);
     // Several outputs may be one value under several names; rten may read any of them.
     let mut positions: FxHashMap<ValueId, Vec<usize>> = FxHashMap::default();
     for (index, output) in graph.outputs.iter().enumerate() {
@@ -157,6 +158,28 @@ fn keep_captures(graph: &mut Graph) -> Vec<String> {
     kept.into_iter().map(|value| graph.value(value).name.clone()).collect()
 }
 
+/// Makes nodes that read a value which is an output under another name read the output. What a step hands on is found as an
+/// output; a later step that read the value itself would compute it, and all before it, once more.
+fn read_outputs(graph: &mut Graph) {
+    let mut named: FxHashMap<ValueId, ValueId> = FxHashMap::default();
+    for output in &graph.outputs {
+        let value = origin(graph, *output);
+        if graph.producer(value).is_some() && !graph.outputs.contains(&value) {
+            named.entry(value).or_insert(*output);
+        }
+    }
+    for id in graph.nodes().map(|(id, _)| id).collect::<Vec<_>>() {
+        if matches!(graph.node(id).op, Op::Unary(Unary::Identity)) {
+            continue;
+        }
+        for operand in graph.node_mut(id).inputs.iter_mut().flatten() {
+            if let Some(output) = named.get(operand) {
+                *operand = *output;
+            }
+        }
+    }
+}
+
 /// The value behind Identity nodes.
 fn origin(graph: &Graph, mut value: ValueId) -> ValueId {
     while let Some(node) = graph.producer_node(value) {
@@ -179,4 +202,27 @@ fn varying_values(graph: &Graph) -> FxHashSet<ValueId> {
         }
     }
     varying
+}
+
+#[cfg(test)]
+mod tests {
+    use exegesis_graph::op::Binary;
+    use exegesis_graph::{DType, Dim};
+
+    use super::*;
+
+    #[test]
+    fn nodes_read_the_output_that_names_their_operand() {
+        let mut graph = Graph::new("g");
+        let x = graph.add_input("x", DType::F32, vec![Dim::Fixed(2)]);
+        let y = graph.add_op("y", Unary::Relu, &[x]);
+        let kept = graph.add_op("kept", Unary::Identity, &[y]);
+        let again = graph.add_op("again", Unary::Identity, &[y]);
+        let z = graph.add_op("z", Binary::Add, &[y, x]);
+        graph.outputs = vec![kept, again, z];
+        read_outputs(&mut graph);
+        let reads = |v: ValueId| graph.producer_node(v).unwrap().inputs.clone();
+        assert_eq!(reads(z), [Some(kept), Some(x)]);
+        assert_eq!((reads(kept), reads(again)), (vec![Some(y)], vec![Some(y)]));
+    }
 }
