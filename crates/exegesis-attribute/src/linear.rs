@@ -10,7 +10,7 @@ mod resize;
 pub use convolution::{Geometry, Window, adjoint_of_windows, geometry};
 pub use einsum::{einsum_adjoint, is_reversible_einsum};
 
-use exegesis_graph::op::{self, CoordinateMode, ReduceKind, ResizeMode, Unary};
+use exegesis_graph::op::{self, CoordinateMode, ReduceKind, ResizeMode};
 use exegesis_graph::{Builder, Dim, Node, Op, Tensor, ValueId};
 
 use crate::Result;
@@ -23,10 +23,8 @@ pub enum Coefficients {
     Signed,
     /// `|W|`.
     Absolute,
-    /// `max(W, 0)`; for maps that split only.
-    Positive,
-    /// `max(-W, 0)`; for maps that split only.
-    Negative,
+    /// `|W| / 2`; for maps with weights only.
+    HalfAbsolute,
 }
 
 impl Coefficients {
@@ -38,12 +36,46 @@ impl Coefficients {
         Ok(match self {
             Self::Signed => w,
             Self::Absolute => b.abs(w)?,
-            Self::Positive => b.unary(Unary::Relu, w)?,
-            Self::Negative => {
-                let flipped = b.unary(Unary::Neg, w)?;
-                b.unary(Unary::Relu, flipped)?
+            Self::HalfAbsolute => {
+                let size = b.abs(w)?;
+                b.mul_scalar(size, 0.5)?
             }
         })
+    }
+}
+
+/// A signal and the form of the coefficients that it comes back through, as part of a sum of such.
+#[derive(Clone, Copy, Debug)]
+pub struct Term {
+    /// The signal on the output.
+    pub g: ValueId,
+    /// The coefficients.
+    pub form: Coefficients,
+    /// False to subtract it.
+    pub adds: bool,
+}
+
+impl Term {
+    /// The sum of what `back` makes of each term.
+    ///
+    /// # Errors
+    /// As `back`.
+    pub fn sum<'a, 'g>(
+        cx: &mut Context<'a, 'g>,
+        terms: &[Self],
+        back: &mut dyn FnMut(&mut Context<'a, 'g>, &Self) -> Result<ValueId>,
+    ) -> Result<ValueId> {
+        let mut sum: Option<ValueId> = None;
+        for term in terms {
+            let part = back(cx, term)?;
+            sum = Some(match (sum, term.adds) {
+                (None, true) => part,
+                (None, false) => cx.b.unary(exegesis_graph::op::Unary::Neg, part)?,
+                (Some(before), true) => cx.b.add(before, part)?,
+                (Some(before), false) => cx.b.sub(before, part)?,
+            });
+        }
+        Ok(sum.ok_or_else(|| exegesis_graph::Error::malformed("a sum of nothing"))?)
     }
 }
 
@@ -183,14 +215,61 @@ impl LinearMap {
             .ok_or_else(|| exegesis_graph::Error::malformed("a linear map without output"))?)
     }
 
-    /// True if the positive and the negative coefficients can be used by themselves.
-    pub fn splits(&self) -> bool {
-        match (&self.kind, &self.node.op) {
-            (Kind::Gemm { .. }, Op::Gemm(gemm)) => gemm.alpha > 0.0,
-            (Kind::Right(_) | Kind::Left(_) | Kind::Linear { .. }, _) => true,
-            (Kind::Conv(_) | Kind::ConvTranspose(_), _) => true,
+    /// True if the coefficients are the values of one operand.
+    fn has_weights(&self) -> bool {
+        match &self.kind {
+            Kind::Right(_) | Kind::Left(_) | Kind::Gemm { .. } | Kind::Linear { .. } => true,
+            Kind::Conv(_) | Kind::ConvTranspose(_) => true,
+            Kind::Einsum(others) => others.len() == 1,
             _ => false,
         }
+    }
+
+    /// `|W| / 2 v + floor` for `v >= 0` of the shape of `x`.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn half_magnitude(&self, cx: &mut Context<'_, '_>, v: ValueId, floor: f64) -> Result<ValueId> {
+        if self.has_weights() {
+            return self.magnitude(cx, v, None, floor, Coefficients::HalfAbsolute);
+        }
+        let half = cx.b.mul_scalar(v, 0.5)?;
+        self.magnitude(cx, half, None, floor, Coefficients::Absolute)
+    }
+
+    /// `(|W| / 2)^T g`.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn half_adjoint(&self, cx: &mut Context<'_, '_>, g: ValueId) -> Result<ValueId> {
+        if self.has_weights() {
+            return self.adjoint(cx, g, Coefficients::HalfAbsolute);
+        }
+        let half = cx.b.mul_scalar(g, 0.5)?;
+        self.adjoint(cx, half, Coefficients::Absolute)
+    }
+
+    /// `(|W| / 2)^T whole + W^T odd`, or with `-`.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn adjoint_of_route(
+        &self,
+        cx: &mut Context<'_, '_>,
+        whole: ValueId,
+        odd: ValueId,
+        adds: bool,
+    ) -> Result<ValueId> {
+        if let Kind::Conv(w) = self.kind {
+            let terms = [
+                Term { g: whole, form: Coefficients::HalfAbsolute, adds: true },
+                Term { g: odd, form: Coefficients::Signed, adds },
+            ];
+            return convolution::adjoint_of_conv(cx, &self.node, &terms, w, self.x);
+        }
+        let whole = self.half_adjoint(cx, whole)?;
+        let odd = self.adjoint(cx, odd, Coefficients::Signed)?;
+        Ok(if adds { cx.b.add(whole, odd)? } else { cx.b.sub(whole, odd)? })
     }
 
     /// True for convolutions, transposed ones included.
@@ -288,10 +367,11 @@ impl LinearMap {
             Some(bias) => Some(cx.b.abs(bias)?),
             None => None,
         };
-        self.magnitude(cx, v, bias, floor)
+        self.magnitude(cx, v, bias, floor, Coefficients::Absolute)
     }
 
-    /// `|W| v + offset + floor` for `v >= 0` of the shape of `x` and an offset of the shape of the bias.
+    /// `|W| v + offset + floor` for `v >= 0` of the shape of `x` and an offset of the shape of the bias; `form` is how much of
+    /// `|W|`.
     ///
     /// # Errors
     /// The graph can't be treated.
@@ -301,6 +381,7 @@ impl LinearMap {
         v: ValueId,
         offset: Option<ValueId>,
         floor: f64,
+        form: Coefficients,
     ) -> Result<ValueId> {
         let bias = match offset {
             Some(offset) => Some(cx.b.add_scalar(offset, floor)?),
@@ -314,22 +395,22 @@ impl LinearMap {
         };
         match (&self.kind, bias) {
             (Kind::Conv(w) | Kind::ConvTranspose(w), Some(bias)) => {
-                let w = self.weight(cx, *w, Coefficients::Absolute)?;
+                let w = self.weight(cx, *w, form)?;
                 let bias = cx.b.reshape_to(bias, &[-1])?;
                 Ok(cx.b.op(self.node.op.clone(), &[v, w, bias])?)
             }
             (Kind::Gemm { weight, carrier_is_a }, Some(bias)) => {
                 let Op::Gemm(gemm) = &self.node.op else { unreachable!("kind follows the operator") };
-                let w = self.weight(cx, *weight, Coefficients::Absolute)?;
+                let w = self.weight(cx, *weight, form)?;
                 let (a, b) = if *carrier_is_a { (v, w) } else { (w, v) };
                 Ok(cx.b.op(op::Gemm { alpha: gemm.alpha.abs(), beta: 1.0, ..gemm.clone() }, &[a, b, bias])?)
             }
             (_, Some(bias)) => {
-                let d = self.forward(cx, v, Coefficients::Absolute)?;
+                let d = self.forward(cx, v, form)?;
                 Ok(cx.b.add(d, bias)?)
             }
             (_, None) => {
-                let d = self.forward(cx, v, Coefficients::Absolute)?;
+                let d = self.forward(cx, v, form)?;
                 Ok(cx.b.add_scalar(d, floor)?)
             }
         }
@@ -451,7 +532,10 @@ impl LinearMap {
                 cx.b.assume_shape(r, x);
                 r
             }
-            Kind::Conv(w) => convolution::adjoint_of_conv(cx, &self.node, g, *w, x, form)?,
+            Kind::Conv(w) => {
+                let term = Term { g, form, adds: true };
+                convolution::adjoint_of_conv(cx, &self.node, &[term], *w, x)?
+            }
             Kind::ConvTranspose(w) => {
                 let w = self.weight(cx, *w, form)?;
                 convolution::adjoint_of_conv_transpose(cx, &self.node, g, w, x)?

@@ -2,7 +2,7 @@
 //! and one for its alternatives. At each unit the channel that dominates takes the terms that agree with the sign of the
 //! unit, the other channel those that disagree; where all terms have one sign they carry both.
 
-use exegesis_graph::op::{self, HardSigmoid, Unary};
+use exegesis_graph::op::{self, HardSigmoid};
 use exegesis_graph::{Error, Node, Op, ValueId};
 
 use super::DEAD;
@@ -14,77 +14,87 @@ use crate::rule::{Context, Outcome};
 
 /// What a unit's sum looks like: `P` is the sum of its positive terms, `N` of the magnitudes of its negative ones.
 pub struct Unit {
-    /// `P + N`, at least [`DEAD`].
-    pub magnitude: ValueId,
-    /// The same less what a bias may leave of its rounding in `sum`: [`DEAD`] where no terms are told from none, and no more
-    /// than the size of `sum` where a second side is not.
-    pub told: ValueId,
+    /// `(P + N) / 2`, at least [`DEAD`].
+    pub half_magnitude: ValueId,
     /// `P - N`.
     pub sum: ValueId,
+    /// How far `sum` may be off by the rounding of a bias, if there is one.
+    pub blur: Option<ValueId>,
     /// What decides which side agrees: `P + b - N`.
     pub output: ValueId,
     /// Terms of a unit, for the rounding of its sums.
     pub fan_in: usize,
-    /// True if a unit without terms may have an output other than 0.
-    pub has_bias: bool,
 }
 
-/// How a channel's relevance goes to the terms `c` of a unit: `even |c| + odd c`.
+/// How a channel's relevance goes to the terms `c` of a unit: `whole |c| / 2 + odd c`, or with `- odd c`.
 #[derive(Clone, Copy)]
 pub struct Route {
-    /// Half the sum of the coefficients of positive and negative terms.
-    pub even: ValueId,
-    /// Half their difference.
+    /// The sum of the coefficients of positive and negative terms.
+    pub whole: ValueId,
+    /// Half their difference, or half that of negative and positive ones.
     pub odd: ValueId,
+    /// True where `odd` is the first of these.
+    pub adds: bool,
 }
+
+impl Route {
+    /// `even + odd` or `even - odd`, for the two parts of a sum of terms.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn join(&self, cx: &mut Context<'_, '_>, even: ValueId, odd: ValueId) -> Result<ValueId> {
+        Ok(if self.adds { cx.b.add(even, odd)? } else { cx.b.sub(even, odd)? })
+    }
+}
+
+/// Steep enough to be a step between neighbouring numbers at 1, and finite when multiplied with 2.
+const STEEP: f64 = 1e9;
 
 /// The routes of both channels.
 ///
-/// A channel of relevance `r` that takes side `s` (1 or -1) gives `r / Q |c|` to each term of that sign, `Q` being `P` or
-/// `N`; so `even = r / (A + s z)` and `odd = s even` with `A = P + N`, `z = P - N`. Sides: `s = 1` for the positive channel
-/// where `(rp - rn) (z + b) > 0`, else `-1`, and the reverse for the negative one; where `|z| > (1 - tau) A` all terms have
-/// one sign up to rounding, `tau = 8 sqrt(fan-in) 2^-24`, and both channels take it. Products of `rp - rn` and the output
-/// below 3e-39 count as ties. What units without terms had is booked as dead.
+/// A channel of relevance `r` that takes the terms of sign `s` gives `r / Q |c|` to each, `Q` being `P` or `N`. With `A = P + N`,
+/// `z = P - N` and `h = s / 2` that is `m (|c| / 2 + h c)`, `m = r / (A / 2 + h z)`. The positive channel has `h = 1/2` where
+/// `(rp - rn) (z + b) > 0`, else `-1/2`, the negative channel the reverse. Where all terms have one sign up to rounding,
+/// `|z| > (1 - tau) A` with `tau = 8 sqrt(fan-in) 2^-24`, `h = 0` for both: each shares by magnitude. Products of `rp - rn` and
+/// the output below 3e-39 count as ties. What units without terms had is booked as dead.
 ///
 /// # Errors
 /// The graph can't be treated.
 pub fn routes(cx: &mut Context<'_, '_>, r: [ValueId; 2], unit: &Unit) -> Result<[Route; 2]> {
-    let shaped = |cx: &mut Context<'_, '_>, v: ValueId| {
-        cx.b.assume_shape(v, r[0]);
-        v
-    };
     let difference = cx.b.sub(r[0], r[1])?;
     let agreement = cx.b.mul(difference, unit.output)?;
     let agrees = cx.b.op(HardSigmoid { alpha: f32::MAX, beta: 0.0 }, &[agreement])?;
     let side = cx.b.add_scalar(agrees, -0.5)?;
-    let side = shaped(cx, side);
 
-    // 1 or -1 where |z| / A > 1 / (1 + tau), A less the rounding of a bias, else 0.
-    let tau = 8.0 * (unit.fan_in.max(1) as f64).sqrt() * 2f64.powi(-24);
-    let scaled = cx.b.mul_scalar(unit.sum, 0.5 * (1.0 + tau.min(0.1)))?;
-    let ratio = cx.b.div(scaled, unit.told)?;
-    let lone = cx.b.unary(Unary::Round, ratio)?;
-    let low = cx.b.scalar(-0.5, side)?;
-    let high = cx.b.scalar(0.5, side)?;
-    let twice = cx.b.mul_scalar(unit.sum, 2.0)?;
+    let tau = (8.0 * (unit.fan_in.max(1) as f64).sqrt() * 2f64.powi(-24)).min(0.1);
+    let mut size = cx.b.abs(unit.sum)?;
+    if let Some(blur) = unit.blur {
+        size = cx.b.add(size, blur)?;
+    }
+    let ratio = cx.b.div(size, unit.half_magnitude)?;
+    let steep = HardSigmoid { alpha: -STEEP as f32, beta: (STEEP * 2.0 * (1.0 - tau)) as f32 };
+    let is_mixed = cx.b.op(steep, &[ratio])?;
+    let side = cx.b.mul(side, is_mixed)?;
+    cx.b.assume_shape(side, r[0]);
+    let towards = cx.b.mul(side, unit.sum)?;
 
     let mut routes = Vec::with_capacity(2);
     for (channel, r) in r.into_iter().enumerate() {
         cx.enter(channel);
-        let wanted = if channel == 0 { cx.b.add(lone, side)? } else { cx.b.sub(lone, side)? };
-        let half_side = cx.b.op(op::Clip {}, &[wanted, low, high])?;
-        let half_side = shaped(cx, half_side);
-        let towards = cx.b.mul(half_side, twice)?;
-        let chosen = cx.b.add(unit.magnitude, towards)?;
-        let alive = match cx.vanishes && !unit.has_bias {
-            true => r,
-            false => super::linear_core::alive(cx, r, unit.told)?,
+        let adds = channel == 0;
+        let chosen = match adds {
+            true => cx.b.add(unit.half_magnitude, towards)?,
+            false => cx.b.sub(unit.half_magnitude, towards)?,
         };
-        let even = cx.b.div(alive, chosen)?;
-        let even = shaped(cx, even);
-        let odd = cx.b.mul(half_side, even)?;
-        let odd = cx.b.add(odd, odd)?;
-        routes.push(Route { even, odd: shaped(cx, odd) });
+        let alive = match cx.vanishes && unit.blur.is_none() {
+            true => r,
+            false => super::linear_core::alive(cx, r, unit.half_magnitude)?,
+        };
+        let whole = cx.b.div(alive, chosen)?;
+        cx.b.assume_shape(whole, r);
+        let odd = cx.b.mul(side, whole)?;
+        cx.b.assume_shape(odd, r);
+        routes.push(Route { whole, odd, adds });
     }
     cx.enter(0);
     match routes.as_slice() {
@@ -93,8 +103,8 @@ pub fn routes(cx: &mut Context<'_, '_>, r: [ValueId; 2], unit: &Unit) -> Result<
     }
 }
 
-/// Relevance of both channels on the operand of a linear map: `|x| |W|^T even + x W^T odd`. The bias takes nothing; it
-/// steers which side agrees.
+/// Relevance of both channels on the operand of a linear map, see [`spread`]. The bias takes nothing; it steers which side
+/// agrees.
 ///
 /// # Errors
 /// The graph can't be treated.
@@ -116,45 +126,37 @@ fn linear_unit(cx: &mut Context<'_, '_>, map: &LinearMap, like: ValueId) -> Resu
     let output = map.output()?;
     let x = cx.b.abs(map.x)?;
     let fan_in = map.fan_in(cx)?;
-    let magnitude = map.magnitude(cx, x, None, DEAD)?;
-    cx.b.assume_shape(magnitude, like);
-    let (told, sum) = match map.bias {
-        None => (magnitude, output),
+    let half_magnitude = map.half_magnitude(cx, x, DEAD)?;
+    cx.b.assume_shape(half_magnitude, like);
+    let (blur, sum) = match map.bias {
+        None => (None, output),
         Some(bias) => {
-            // The sum is the output less the bias; what the output's rounding leaves of it is no more than 2^-22 of the bias,
-            // and a side below that is not told from none. Shares are by the magnitude itself, or they would not sum to all.
+            // The sum is the output less the bias; what the output's rounding leaves of it is no more than 2^-22 of the bias.
             let size = cx.b.abs(bias)?;
             let blur = cx.b.mul_scalar(size, 2f64.powi(-22))?;
-            let told = cx.b.sub(magnitude, blur)?;
-            let floor = cx.b.scalar(DEAD, told)?;
-            (cx.b.op(op::Clip {}, &[told, floor])?, cx.b.sub(output, bias)?)
+            (Some(blur), cx.b.sub(output, bias)?)
         }
     };
-    cx.b.assume_shape(told, like);
     cx.b.assume_shape(sum, like);
-    Ok(Unit { magnitude, told, sum, output, fan_in, has_bias: map.bias.is_some() })
+    Ok(Unit { half_magnitude, sum, blur, output, fan_in })
 }
 
-/// `|x| |W|^T even + x W^T odd`; for `x >= 0` as `x (W+^T (even + odd) + W-^T (even - odd))`, which adds no terms of
-/// different sign.
+/// `|x| (|W| / 2)^T whole + x W^T odd`.
 ///
 /// # Errors
 /// The graph can't be treated.
 pub fn spread(cx: &mut Context<'_, '_>, map: &LinearMap, route: Route) -> Result<ValueId> {
-    let Route { even, odd } = route;
-    let relevance = if cx.b.is_non_negative(map.x) && map.splits() {
-        let (plus, minus) = (cx.b.add(even, odd)?, cx.b.sub(even, odd)?);
-        let plus = map.adjoint(cx, plus, Coefficients::Positive)?;
-        let minus = map.adjoint(cx, minus, Coefficients::Negative)?;
-        let back = cx.b.add(plus, minus)?;
+    let Route { whole, odd, .. } = route;
+    let magnitude = cx.b.abs(map.x)?;
+    let relevance = if magnitude == map.x {
+        let back = map.adjoint_of_route(cx, whole, odd, route.adds)?;
         cx.b.mul(map.x, back)?
     } else {
-        let magnitude = cx.b.abs(map.x)?;
-        let even = map.adjoint(cx, even, Coefficients::Absolute)?;
-        let odd = map.adjoint(cx, odd, Coefficients::Signed)?;
-        let even = cx.b.mul(magnitude, even)?;
-        let odd = cx.b.mul(map.x, odd)?;
-        cx.b.add(even, odd)?
+        let of_magnitudes = map.half_adjoint(cx, whole)?;
+        let of_values = map.adjoint(cx, odd, Coefficients::Signed)?;
+        let even = cx.b.mul(magnitude, of_magnitudes)?;
+        let odd = cx.b.mul(map.x, of_values)?;
+        route.join(cx, even, odd)?
     };
     cx.b.assume_shape(relevance, map.x);
     Ok(relevance)
@@ -173,35 +175,34 @@ pub fn sum(
     let operands: Vec<ValueId> = node.inputs.iter().flatten().copied().collect();
     let output = node.output(0).ok_or_else(|| Error::malformed("a sum without output"))?;
     let mut total: Option<ValueId> = None;
-    let mut magnitudes = vec![];
+    let mut halves = vec![];
     for operand in &operands {
         let magnitude = cx.b.abs(*operand)?;
-        magnitudes.push(magnitude);
+        let half = cx.b.mul_scalar(magnitude, 0.5)?;
+        halves.push(half);
         total = Some(match total {
-            None => magnitude,
-            Some(before) => cx.b.add(before, magnitude)?,
+            None => half,
+            Some(before) => cx.b.add(before, half)?,
         });
     }
     let total = total.ok_or_else(|| Error::malformed("a sum of nothing"))?;
-    let magnitude = cx.b.add_scalar(total, DEAD)?;
-    cx.b.assume_shape(magnitude, r[0]);
+    let half_magnitude = cx.b.add_scalar(total, DEAD)?;
+    cx.b.assume_shape(half_magnitude, r[0]);
     let sum = match &node.op {
         Op::Variadic(op::Variadic::Mean) => cx.b.mul_scalar(output, operands.len() as f64)?,
         _ => output,
     };
-    let unit = Unit { magnitude, told: magnitude, sum, output, fan_in: operands.len(), has_bias: false };
+    let unit = Unit { half_magnitude, sum, blur: None, output, fan_in: operands.len() };
     let routes = routes(cx, r, &unit)?;
     let mut signals = [vec![], vec![]];
     for (channel, route) in routes.into_iter().enumerate() {
         cx.enter(channel);
         cx.sends_vanishing = true;
-        for (k, (operand, magnitude)) in operands.iter().zip(&magnitudes).enumerate() {
-            let even = cx.b.mul(route.even, *magnitude)?;
+        for (k, (operand, half)) in operands.iter().zip(&halves).enumerate() {
+            let even = cx.b.mul(route.whole, *half)?;
             let odd = cx.b.mul(route.odd, *operand)?;
-            let part = match signs.get(k).is_some_and(|s| *s < 0.0) {
-                false => cx.b.add(even, odd)?,
-                true => cx.b.sub(even, odd)?,
-            };
+            let adds = route.adds != signs.get(k).is_some_and(|s| *s < 0.0);
+            let part = Route { adds, ..route }.join(cx, even, odd)?;
             cx.b.assume_shape(part, r[0]);
             signals[channel].push(if cx.carries(node, k) {
                 Some(cx.b.sum_to(part, *operand)?)
@@ -216,7 +217,7 @@ pub fn sum(
 }
 
 /// Products of two activations: the terms `A_ik B_kj` of each output, half of a term's relevance to each factor (specification
-/// 5.4): `R_A = |A| (even |B|^T) / 2 + A (odd B^T) / 2`.
+/// 5.4): `R_A = |A| (whole/2 (|B|/2)^T) + A (odd/2 B^T)`, `R_B = |B|/2 (|A|^T whole/2) + B (A^T odd/2)`.
 ///
 /// # Errors
 /// The graph can't be treated.
@@ -230,37 +231,37 @@ pub fn bilinear(cx: &mut Context<'_, '_>, node: &Node, r: [ValueId; 2]) -> Resul
         return refuse("its equation can't be reversed");
     }
     let output = node.output(0).ok_or_else(|| Error::malformed("a product without output"))?;
-    let (abs_a, abs_b) = (cx.b.abs(a)?, cx.b.abs(b)?);
-    let product = |cx: &mut Context<'_, '_>, p: ValueId, q: ValueId| match &node.op {
-        Op::Einsum(einsum) => cx.b.op(einsum.clone(), &[p, q]),
-        _ => cx.b.op(op::MatMul {}, &[p, q]),
+    let (size_a, size_b) = (cx.b.abs(a)?, cx.b.abs(b)?);
+    let half_b = cx.b.mul_scalar(size_b, 0.5)?;
+    let magnitude = match &node.op {
+        Op::Einsum(einsum) => cx.b.op(einsum.clone(), &[size_a, half_b])?,
+        _ => cx.b.op(op::MatMul {}, &[size_a, half_b])?,
     };
-    let magnitude = product(cx, abs_a, abs_b)?;
-    let magnitude = cx.b.add_scalar(magnitude, DEAD)?;
-    cx.b.assume_shape(magnitude, r[0]);
+    let half_magnitude = cx.b.add_scalar(magnitude, DEAD)?;
+    cx.b.assume_shape(half_magnitude, r[0]);
     let fan_in = cx.b.shape(a)?.last().and_then(exegesis_graph::Dim::fixed).unwrap_or(MANY_TERMS);
-    let unit = Unit { magnitude, told: magnitude, sum: output, output, fan_in, has_bias: false };
+    let unit = Unit { half_magnitude, sum: output, blur: None, output, fan_in };
     let routes = routes(cx, r, &unit)?;
     let mut outcomes = vec![];
     for (channel, route) in routes.into_iter().enumerate() {
         cx.enter(channel);
         cx.sends_vanishing = true;
-        let even = cx.b.mul_scalar(route.even, 0.5)?;
+        let whole = cx.b.mul_scalar(route.whole, 0.5)?;
         let odd = cx.b.mul_scalar(route.odd, 0.5)?;
         let mut signals = vec![];
-        for (index, (operand, magnitude)) in [(a, abs_a), (b, abs_b)].into_iter().enumerate() {
+        for (index, (operand, size)) in [(a, size_a), (b, half_b)].into_iter().enumerate() {
             let mut back = |g: ValueId, other: ValueId| match (&node.op, index) {
                 (Op::Einsum(_), _) => einsum_adjoint(cx, node, g, &[other], operand, index),
                 (_, 0) => matmul_adjoint_left(cx, g, other, operand),
                 _ => matmul_adjoint_right(cx, g, other, operand),
             };
             let (of_magnitudes, of_values) = match index {
-                0 => (back(even, abs_b)?, back(odd, b)?),
-                _ => (back(even, abs_a)?, back(odd, a)?),
+                0 => (back(whole, half_b)?, back(odd, b)?),
+                _ => (back(whole, size_a)?, back(odd, a)?),
             };
-            let of_magnitudes = cx.b.mul(magnitude, of_magnitudes)?;
+            let of_magnitudes = cx.b.mul(size, of_magnitudes)?;
             let of_values = cx.b.mul(operand, of_values)?;
-            let signal = cx.b.add(of_magnitudes, of_values)?;
+            let signal = route.join(cx, of_magnitudes, of_values)?;
             cx.b.assume_shape(signal, operand);
             signals.push(Some(signal));
         }

@@ -283,8 +283,8 @@ impl Route {
     /// # Errors
     /// The graph can't be treated.
     pub fn of(cx: &mut Context<'_, '_>, positive: ValueId, negative: ValueId) -> Result<Self> {
-        let (sum, difference) = (cx.b.add(positive, negative)?, cx.b.sub(positive, negative)?);
-        Ok(Self { even: cx.b.mul_scalar(sum, 0.5)?, odd: cx.b.mul_scalar(difference, 0.5)? })
+        let (whole, difference) = (cx.b.add(positive, negative)?, cx.b.sub(positive, negative)?);
+        Ok(Self { whole, odd: cx.b.mul_scalar(difference, 0.5)?, adds: true })
     }
 }
 

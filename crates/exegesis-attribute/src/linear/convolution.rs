@@ -4,7 +4,7 @@
 use exegesis_graph::op::{self, AutoPad};
 use exegesis_graph::{Dim, Error, Node, Op, ValueId};
 
-use super::{Coefficients, phases};
+use super::{Term, phases};
 use crate::Result;
 use crate::rule::Context;
 
@@ -127,17 +127,16 @@ fn kernel_of(cx: &Context<'_, '_>, w: ValueId) -> Result<Vec<usize>> {
     Ok(shape.map(|s| s[2..].to_vec()).ok_or_else(|| Error::unsupported("the kernel size is not known"))?)
 }
 
-/// `W^T g` for a convolution with weights `w`, of the shape of `x`.
+/// The sum of `W^T g` over the terms, for a convolution with weights `w`, of the shape of `x`.
 ///
 /// # Errors
 /// The graph can't be treated.
 pub fn adjoint_of_conv(
     cx: &mut Context<'_, '_>,
     node: &Node,
-    g: ValueId,
+    terms: &[Term],
     w: ValueId,
     x: ValueId,
-    form: Coefficients,
 ) -> Result<ValueId> {
     let Op::Conv(conv) = &node.op else { unreachable!("called for convolutions") };
     let window = Window {
@@ -155,7 +154,6 @@ pub fn adjoint_of_conv(
     if let (true, Some(tensor)) = (fits, constant.as_deref()) {
         let taps: Vec<Vec<usize>> = geo.kernel.iter().map(|k| (0..*k).rev().collect()).collect();
         let flipped = phases::part_of_kernel(cx, tensor, conv.group.max(1) as usize, &taps)?;
-        let flipped = form.of(cx.b, flipped)?;
         let back = |i: usize, pad: i64| geo.extent(i) - 1 - pad;
         let begins = (0..n).map(|i| back(i, geo.begins[i]));
         let ends = (0..n).map(|i| back(i, geo.ends[i]));
@@ -167,18 +165,23 @@ pub fn adjoint_of_conv(
             strides: vec![1; n],
             ..op::Conv::default()
         };
-        let out = cx.b.op(reversed, &[g, flipped])?;
+        let out = Term::sum(cx, terms, &mut |cx, term| {
+            let flipped = term.form.of(cx.b, flipped)?;
+            Ok(cx.b.op(reversed.clone(), &[term.g, flipped])?)
+        })?;
         cx.b.assume_shape(out, x);
         return Ok(out);
     }
     if let Some(tensor) = constant.as_deref().filter(|_| geo.strides.iter().any(|s| *s > 1)) {
         let group = conv.group.max(1) as usize;
-        if let Some(out) = phases::adjoint_of_strided(cx, g, tensor, x, &geo, group, form)? {
+        if let Some(out) = phases::adjoint_of_strided(cx, terms, tensor, x, &geo, group)? {
             return Ok(out);
         }
     }
-    let w = form.of(cx.b, w)?;
-    adjoint_of_windows(cx, g, w, x, &geo, conv.group)
+    Term::sum(cx, terms, &mut |cx, term| {
+        let w = term.form.of(cx.b, w)?;
+        adjoint_of_windows(cx, term.g, w, x, &geo, conv.group)
+    })
 }
 
 /// Transposed convolution of `g` with `w [c_g, c_x / group, k...]`, cropped to the spatial size of `x`.

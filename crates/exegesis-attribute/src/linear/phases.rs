@@ -5,7 +5,7 @@
 use exegesis_graph::op;
 use exegesis_graph::{Tensor, ValueId};
 
-use super::Coefficients;
+use super::Term;
 use super::convolution::Geometry;
 use crate::Result;
 use crate::rule::Context;
@@ -92,7 +92,7 @@ pub fn weave(
     Ok(Some(cx.b.reshape_to(ordered, &dims)?))
 }
 
-/// `W^T g` of a strided convolution with constant weights `w [m, c / group, k...]`, or `None` where sizes are not known,
+/// The sum of `W^T g` over the terms, of a strided convolution with constant weights `w [m, c / group, k...]`, or `None` where sizes are not known,
 /// kernels are dilated, or the transposed convolution is the better form.
 ///
 /// With `j = m s + p` a cell of the input and `b` the padding before it, the taps `t` that reach it are
@@ -102,12 +102,11 @@ pub fn weave(
 /// The graph can't be treated.
 pub fn adjoint_of_strided(
     cx: &mut Context<'_, '_>,
-    g: ValueId,
+    terms: &[Term],
     w: &Tensor,
     x: ValueId,
     geo: &Geometry,
     group: usize,
-    form: Coefficients,
 ) -> Result<Option<ValueId>> {
     let n = geo.kernel.len();
     let per_group = w.shape()[1];
@@ -122,7 +121,8 @@ pub fn adjoint_of_strided(
     let sizes = |cx: &Context<'_, '_>, v| -> Result<Option<Vec<usize>>> {
         Ok(cx.b.shape(v)?[2..].iter().map(exegesis_graph::Dim::fixed).collect())
     };
-    let (Some(size), Some(out)) = (sizes(cx, x)?, sizes(cx, g)?) else { return Ok(None) };
+    let Some(first) = terms.first() else { return Ok(None) };
+    let (Some(size), Some(out)) = (sizes(cx, x)?, sizes(cx, first.g)?) else { return Ok(None) };
     let m: Vec<usize> = (0..n).map(|i| size[i].div_ceil(geo.strides[i])).collect();
     let mut phases = vec![];
     for phase in cells(&geo.strides) {
@@ -143,15 +143,13 @@ pub fn adjoint_of_strided(
             continue;
         }
         let kernel = part_of_kernel(cx, w, group, &taps)?;
-        let kernel = form.of(cx.b, kernel)?;
-        let mut signal = g;
         let crop: Vec<i64> = begins.iter().chain(&ends).map(|p| (*p).min(0)).collect();
-        if crop.iter().any(|p| *p < 0) {
+        let cropped = crop.iter().any(|p| *p < 0).then(|| {
             let mut pads = vec![0i64; 2 * (n + 2)];
             pads[2..2 + n].copy_from_slice(&crop[..n]);
             pads[n + 4..].copy_from_slice(&crop[n..]);
-            signal = cx.b.pad(g, &pads, 0.0)?;
-        }
+            pads
+        });
         let conv = op::Conv {
             group: group as i64,
             dilations: vec![1; n],
@@ -160,7 +158,14 @@ pub fn adjoint_of_strided(
             strides: vec![1; n],
             ..op::Conv::default()
         };
-        phases.push(Some(cx.b.op(conv, &[signal, kernel])?));
+        phases.push(Some(Term::sum(cx, terms, &mut |cx, term| {
+            let kernel = term.form.of(cx.b, kernel)?;
+            let signal = match &cropped {
+                Some(pads) => cx.b.pad(term.g, pads, 0.0)?,
+                None => term.g,
+            };
+            Ok(cx.b.op(conv.clone(), &[signal, kernel])?)
+        })?));
     }
     let Some(mut woven) = weave(cx, &phases, &geo.strides, channels, &m)? else { return Ok(None) };
     for i in 0..n {
