@@ -15,7 +15,8 @@ use crate::rule::{Context, Outcome};
 ///
 /// Linear layers: as specified, but a unit that has terms of both signs and a value of exactly 0 loses both channels.
 /// Convolutions: with `s` where the dominating channel agrees with the unit and `q` where it disagrees, `Pos = s c+ rp / P +
-/// q c- rp / N`, `Neg = q c+ rn / P + s c- rn / N`: ties and units with terms of one sign lose what no term takes.
+/// q c- rp / N`, `Neg = q c+ rn / P + s c- rn / N`: ties and units with terms of one sign lose what no term takes. Units
+/// without terms are dead, as specified.
 ///
 /// # Errors
 /// The graph can't be treated.
@@ -56,6 +57,7 @@ pub fn contrast(cx: &mut Context<'_, '_>, map: &LinearMap, r: [ValueId; 2]) -> R
     };
     let sides = [(unit.p, unit.has_p), (unit.n, unit.has_n)];
     let nothing = cx.b.scalar(0.0, r[0])?;
+    let any = either(cx, unit.has_p, unit.has_n)?;
     let mut signals = [map.x; 2];
     for (channel, r) in r.into_iter().enumerate() {
         cx.enter(channel);
@@ -77,7 +79,10 @@ pub fn contrast(cx: &mut Context<'_, '_>, map: &LinearMap, r: [ValueId; 2]) -> R
         }
         if let Some(given) = given {
             cx.b.assume_shape(given, r);
-            cx.absorb_rest(Class::Compat, r, given)?;
+            let live = cx.b.select(any, r, nothing)?;
+            cx.b.assume_shape(live, r);
+            cx.absorb_rest(Class::Dead, r, live)?;
+            cx.absorb_rest(Class::Compat, live, given)?;
         }
         let route = Route::of(cx, coefficients[0], coefficients[1])?;
         signals[channel] = spread(cx, map, route)?;
