@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::common::{Batch, Net, Random, array, assert_close, walk};
 use crate::networks::{Family, Network};
 use crate::operators::{Case, contractions, convolutions, pools, reductions, resize};
-use crate::traced::{EXACT, Engine, Mode, cases, default_mode};
+use crate::traced::{EXACT, Engine, Mode, cases, trace};
 
 /// Relevance on the explained inputs for `seeds` on the outputs.
 fn relevance(net: &Net, outputs: &[ValueId], seeds: &[Array]) -> Vec<Vec<f64>> {
@@ -57,8 +57,11 @@ proptest! {
             _ => {}
         }
         for engine in Engine::ALL {
-            let channel = default_mode(&network.net, Target::Class(0), engine);
-            channel.assert_conserved(&format!("{engine:?}"), Mode::Default.tolerance(engine));
+            for mode in Mode::ALL {
+                for channel in trace(&network.net, Target::Class(0), mode, engine).unwrap() {
+                    channel.assert_conserved(&format!("{mode:?}, {engine:?}"), mode.tolerance(engine));
+                }
+            }
         }
     }
 }

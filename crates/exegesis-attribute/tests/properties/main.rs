@@ -8,6 +8,7 @@
 //! | 1, 2 conservation | `conservation` |
 //! | 3, 4 magnitudes, zeros | `magnitudes` |
 //! | 5 closed forms, loops, matrices | `closed_forms` |
+//! | 6 wide units in f32 | `fan_in` |
 //! | 7 tokens and rows | `tokens` |
 //! | 8 operators that stand for others | `equivalence` |
 //! | 9 products of activations | `products` |
@@ -18,6 +19,7 @@ mod closed_forms;
 mod common;
 mod conservation;
 mod equivalence;
+mod fan_in;
 mod magnitudes;
 mod networks;
 #[path = "../operators/mod.rs"]

@@ -1,11 +1,11 @@
 //! Property 9: products of two activations.
 
-use exegesis_attribute::DlBacktraceRules;
+use exegesis_attribute::RuleSet;
 use exegesis_graph::op;
 use proptest::prelude::*;
 
 use crate::common::{Batch, Net, array, assert_close, walk};
-use crate::traced::cases;
+use crate::traced::{EXACT, Mode, cases};
 
 proptest! {
     #![proptest_config(cases(60))]
@@ -25,14 +25,18 @@ proptest! {
             }
         }
         let y = net.op(op::MatMul {}, &[a, b]);
-        let walked = walk(&net, &[y], &DlBacktraceRules::default(), None).unwrap();
-        let live: f64 = walked.seeds[0].data.chunks_exact(m).enumerate()
-            .filter(|(row, _)| !blank || row % n > 0)
-            .flat_map(|(_, cells)| cells)
-            .sum();
-        for signal in &walked.signals {
-            let sum: f64 = signal.data.iter().sum();
-            prop_assert!((sum - live / 2.0).abs() <= 1e-12 * (1.0 + live), "{} of {}", sum, live);
+        for mode in Mode::ALL {
+            let walked = walk(&net, &[y], &mode.rules(&net.graph), None).unwrap();
+            for (channel, signals) in walked.channels.iter().enumerate() {
+                let live: f64 = walked.seeds[channel].data.chunks_exact(m).enumerate()
+                    .filter(|(row, _)| !blank || row % n > 0)
+                    .flat_map(|(_, cells)| cells)
+                    .sum();
+                for signal in signals {
+                    let sum: f64 = signal.data.iter().sum();
+                    prop_assert!((sum - live / 2.0).abs() <= EXACT * (1.0 + live), "{:?}: {} of {}", mode, sum, live);
+                }
+            }
         }
     }
 
@@ -50,8 +54,7 @@ proptest! {
         let b = net.activation(&[0, table, width]);
         let y = net.op(op::MatMul {}, &[a, b]);
         let r = net.random.values(2 * rows * width, 0.1, 1.0);
-        let seeds = [array(&[2, rows, width], r.clone())];
-        let walked = walk(&net, &[y], &DlBacktraceRules::default(), Some(&seeds)).unwrap();
+        let seed = array(&[2, rows, width], r.clone());
         let (mut on_a, mut on_b) = (vec![0.0; 2 * rows * table], vec![0.0; 2 * table * width]);
         for (row, chosen) in chosen.iter().enumerate() {
             for column in 0..width {
@@ -60,7 +63,14 @@ proptest! {
                 on_b[(row / rows * table + chosen) * width + column] += half;
             }
         }
-        assert_close("on the ones", &walked.signals[0].data, &on_a, 1e-12, 0.0);
-        assert_close("on the table", &walked.signals[1].data, &on_b, 1e-12, 0.0);
+        for mode in Mode::ALL {
+            let rules = mode.rules(&net.graph);
+            // In contrast a product of one term has one sign, so that both channels go the same way.
+            let walked = walk(&net, &[y], &rules, Some(&vec![seed.clone(); rules.channels()])).unwrap();
+            for signals in &walked.channels {
+                assert_close("on the ones", &signals[0].data, &on_a, EXACT, 0.0);
+                assert_close("on the table", &signals[1].data, &on_b, EXACT, 0.0);
+            }
+        }
     }
 }
