@@ -240,11 +240,16 @@ pub fn propagate(
             flows,
             within: Within::default(),
         };
-        let mut outcomes = match reverse_loop::handles(&node.op) {
+        let outcomes = match reverse_loop::handles(&node.op) {
             true => reverse_loop::backward(rules, &mut cx, &node, &incoming, on_missing),
             false => rules.backward_channels(&mut cx, &node, &incoming),
-        }
-        .map_err(|e| at(e, &node.name))?;
+        };
+        let mut outcomes = match outcomes {
+            Ok(outcomes) => outcomes,
+            // The walk goes on only to name more nodes.
+            Err(_) if !missing.is_empty() => break,
+            Err(error) => return Err(at(error, &node.name)),
+        };
         if let Some(reason) = outcomes.iter().find_map(Outcome::refusal) {
             let op = node.op.name().to_string();
             let source = node.source_name().to_string();
@@ -256,7 +261,7 @@ pub fn propagate(
                 }
                 None => {
                     missing.push(MissingRule { node: source, op, reason: reason.to_string() });
-                    continue;
+                    outcomes = incoming.iter().map(|_| nothing(&mut cx, &node)).collect();
                 }
             }
         }
@@ -306,6 +311,15 @@ pub fn propagate(
         }
     }
     Ok(Walked { channels: channels.into_iter().map(|c| c.signals).collect(), substitutions, rules: applied })
+}
+
+/// Zeros for the operands of a node without a rule, so that nodes behind it are looked at and named too.
+fn nothing(cx: &mut Context<'_, '_>, node: &Node) -> Outcome {
+    let zeros = |operand: &Option<ValueId>| {
+        let operand = operand.filter(|v| cx.carriers.contains(v))?;
+        cx.b.zeros_like(operand).ok()
+    };
+    Outcome::Signals(node.inputs.iter().map(zeros).collect())
 }
 
 fn substitute(

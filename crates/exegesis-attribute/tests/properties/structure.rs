@@ -88,15 +88,16 @@ proptest! {
     }
 }
 
-/// Two branches, `x -> Mod` and `x -> Hardmax`, into one head, with a third operator without rule beside the path.
+/// `x -> Mod -> Hardmax`, and `x -> Mod` beside it, into one head; with a fourth operator without rule off the path.
 fn without_rules() -> Net {
     let mut net = Net::new(3, Batch::Symbolic);
     let x = net.activation(&[0, 4]);
     let (one, more, w) = (net.constant(&[], vec![1.0]), net.constant(&[], vec![1.7]), net.weight(&[4, 2]));
     let beside = net.graph.add_op("beside", op::Mod { fmod: true }, &[more, one]);
     let first = net.graph.add_op("first", op::Mod { fmod: true }, &[x, beside]);
-    let second = net.graph.add_op("second", op::Hardmax { axis: -1 }, &[x]);
-    let both = net.op(Binary::Add, &[first, second]);
+    let second = net.graph.add_op("second", op::Hardmax { axis: -1 }, &[first]);
+    let third = net.graph.add_op("third", op::Mod { fmod: true }, &[x, beside]);
+    let both = net.op(Binary::Add, &[second, third]);
     let scores = net.graph.add_op("head", op::MatMul {}, &[both, w]);
     net.graph.outputs = vec![scores];
     net
@@ -111,7 +112,8 @@ fn request(on_missing_rule: OnMissingRule) -> Request {
 /// Property 12. A graph with operators without a rule is refused before it runs, and every such node on the path is named,
 /// no other.
 ///
-/// What this would catch: a guess by shape, a refusal that stops at the first node, one of a node that carries nothing.
+/// What this would catch: a guess by shape, a refusal that stops at the first node or does not look behind it, one of a node
+/// that carries nothing.
 #[test]
 fn refusals_name_every_node() {
     match explain(without_rules().graph, &request(OnMissingRule::Error), &mut |_, _| {}) {
@@ -119,7 +121,7 @@ fn refusals_name_every_node() {
         Err(Error::NoRule { method, missing }) => {
             assert_eq!(method, "dlbacktrace");
             let nodes: Vec<(&str, &str)> = missing.iter().map(|m| (m.node.as_str(), m.op.as_str())).collect();
-            assert_eq!(nodes, [("first", "Mod"), ("second", "Hardmax")]);
+            assert_eq!(nodes, [("first", "Mod"), ("second", "Hardmax"), ("third", "Mod")]);
             assert!(missing.iter().all(|m| !m.reason.is_empty()));
         }
         Err(other) => panic!("{other}"),
@@ -137,8 +139,8 @@ fn substitutes_are_named() {
     let mut names: Vec<(&str, &str)> =
         explained.substitutions.iter().map(|s| (s.node.as_str(), s.by)).collect();
     names.sort_unstable();
-    assert_eq!(names, [("first", "pass"), ("second", "pass")]);
-    for node in ["first", "second"] {
+    assert_eq!(names, [("first", "pass"), ("second", "pass"), ("third", "pass")]);
+    for node in ["first", "second", "third"] {
         assert!(
             explained.notes.iter().any(|note| note.contains(&format!("\"{node}\""))),
             "{node} is not noted"
