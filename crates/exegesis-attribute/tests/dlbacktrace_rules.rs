@@ -12,8 +12,8 @@ mod oracle;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use common::{Batch, Net, Walk, array, assert_close};
-use exegesis_attribute::{DlBacktraceRules, Error, LEDGER_COLUMNS};
-use exegesis_graph::op::{self, Binary};
+use exegesis_attribute::{DlBacktraceRules, Error, LEDGER_COLUMNS, Method};
+use exegesis_graph::op::{self, Binary, Variadic};
 use exegesis_graph::{Dim, Role, ValueId};
 use exegesis_reference::Array;
 use operators::Case;
@@ -297,6 +297,14 @@ fn gates_at_zero_and_one() {
     assert_eq!(walked.signals[1].data, [0.5, 0.5, 1.0, 0.0, 0.5]);
 }
 
+/// The rules with options as on the command line.
+fn rules(net: &Net, options: &str) -> DlBacktraceRules {
+    let Ok(Method::DlBacktrace(options)) = Method::parse(&format!("dlbacktrace:{options}")) else {
+        unreachable!("a method")
+    };
+    DlBacktraceRules::new(options, Default::default(), &net.graph)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -309,6 +317,73 @@ proptest! {
             let [on_a, on_b] = oracle::units::gate(a[i], b[i], r[i]);
             prop_assert!((walked.signals[0].data[i] - on_a).abs() < 1e-12);
             prop_assert!((walked.signals[1].data[i] - on_b).abs() < 1e-12);
+        }
+    }
+
+    /// Gates of recurrent cells in contrastive mode: each channel by the magnitude of the other factor, halves at 0, and in the
+    /// first version nothing where the product is 0.
+    ///
+    /// What this would catch: the default mode's gate, a factor that takes by its own magnitude, a loss that is not booked.
+    #[test]
+    fn contrastive_gates(values in prop::collection::vec((-1i32..3, -1i32..3, 0.0f64..1.0, 0.0f64..1.0), 1..8), first: bool) {
+        let column = |f: &dyn Fn(&(i32, i32, f64, f64)) -> f64| -> Vec<f64> { values.iter().map(f).collect() };
+        let mut net = Net::new(0, Batch::Fixed);
+        let shape = [1, values.len()];
+        let (x, y) = (net.input(&shape, column(&|v| f64::from(v.0))), net.input(&shape, column(&|v| f64::from(v.1))));
+        let product = net.op(Binary::Mul, &[x, y]);
+        let id = net.graph.producer(product).unwrap();
+        net.graph.node_mut(id).role = Role::RecurrentGate;
+        let seeds = [array(&shape, column(&|v| v.2)), array(&shape, column(&|v| v.3))];
+        let rules = rules(&net, if first { "mode=contrastive,compat=v1" } else { "mode=contrastive" });
+        let walked = common::walk(&net, &[product], &rules, Some(&seeds)).unwrap();
+        for (channel, seed) in seeds.iter().enumerate() {
+            for (i, (a, b, ..)) in values.iter().enumerate() {
+                let want = oracle::units::contrastive_gate(f64::from(*a), f64::from(*b), seed.data[i], first);
+                let got = [0, 1].map(|k| walked.channels[channel][k].data[i]);
+                prop_assert!((got[0] - want[0]).abs() + (got[1] - want[1]).abs() < 1e-12, "{:?}, not {:?}", got, want);
+            }
+            let reached: f64 = walked.channels[channel].iter().flat_map(|a| &a.data).sum();
+            let booked: f64 = walked.ledgers[channel].iter().flat_map(|(_, c)| &c[2..LEDGER_COLUMNS.len() - 1]).sum();
+            let all: f64 = seed.data.iter().sum();
+            prop_assert!((all - reached - booked).abs() < 1e-12 * (1.0 + all), "{} and {} of {}", reached, booked, all);
+        }
+    }
+
+    /// A mixture of experts written out, for each token and feature: relevance goes to the experts by `|g_e E_e|`, and of each
+    /// share a fraction to the gate, summed over features (specification 5.10).
+    ///
+    /// What this would catch: gate and expert exchanged, a gate that takes a fraction of its own in every feature, shares by
+    /// the gate alone.
+    #[test]
+    fn mixtures_of_experts(seed in 0u64..1 << 32, count in 1usize..4, tokens in 1usize..4, width in 2usize..4, router in 0usize..3) {
+        let fraction = [0.0, 0.5, 0.8][router];
+        let mut net = Net::new(seed, Batch::Fixed);
+        let mut experts = vec![];
+        let mut terms = vec![];
+        for _ in 0..count {
+            let (g, e) = (net.activation_in(&[0, tokens, 1], 0.0, 1.0), net.activation(&[0, tokens, width]));
+            let gated = net.op(Binary::Mul, &[e, g]);
+            let id = net.graph.producer(gated).unwrap();
+            net.graph.node_mut(id).role = Role::ExpertGate;
+            terms.push(gated);
+            experts.push((net.feeds[net.feeds.len() - 2].1.data.clone(), net.feeds.last().unwrap().1.data.clone()));
+        }
+        let sum = net.op(Variadic::Sum, &terms);
+        let walked = common::walk(&net, &[sum], &rules(&net, &format!("router={fraction}")), None).unwrap();
+        let r = &walked.seeds[0].data;
+        let mut want: Vec<[Vec<f64>; 2]> =
+            experts.iter().map(|(g, e)| [vec![0.0; g.len()], vec![0.0; e.len()]]).collect();
+        for (cell, r) in r.iter().enumerate() {
+            let gates: Vec<f64> = experts.iter().map(|(g, _)| g[cell / width]).collect();
+            let values: Vec<f64> = experts.iter().map(|(_, e)| e[cell]).collect();
+            for (want, [gate, value]) in want.iter_mut().zip(oracle::units::experts(&gates, &values, *r, fraction)) {
+                want[0][cell / width] += gate;
+                want[1][cell] += value;
+            }
+        }
+        for (i, want) in want.iter().enumerate() {
+            assert_close("gate", &walked.signals[2 * i].data, &want[0], 1e-12, 1e-15);
+            assert_close("expert", &walked.signals[2 * i + 1].data, &want[1], 1e-12, 1e-15);
         }
     }
 
