@@ -5,11 +5,10 @@
     cargo build --release -p exegesis --example time_methods && cargo build --release -p exegesis-cli
     ENV/bin/python benches/original.py --timer target/release/examples/time_methods --command target/release/exegesis
 
-The package is the last MIT-licensed line of the original (0.0.x); it runs unchanged. Models, batch of one row, random weights:
-an MLP 30-64-64-2; the chain of convolutions 3-8-16 with two max pools on 32x32; the package's encoder, two layers, as small as
+The package is the last MIT-licensed line of the original (0.0.x); it runs unchanged. Models, random weights: an MLP 30-64-64-2; the chain of convolutions 3-8-16 with two max pools on 32x32; the package's encoder, two layers, as small as
 8 tokens of width 16 and 16 tokens of width 128. One thread on both sides, medians after warm-up, tables in Markdown. "Theirs"
-is `Backtrace.eval` on outputs that were recorded before, so that the forward pass is not in it; "ours" is the whole explanation,
-forward pass included. In the encoder the package stops at the embeddings, we at the token ids; its rules for attention differ
+is `Backtrace.eval` of one row (it takes no more) on outputs that were recorded before, so that the forward pass is not in it;
+"ours" is the whole explanation, forward pass included, of one row and, per row, of ROWS rows at once. In the encoder the package stops at the embeddings, we at the token ids; its rules for attention differ
 from ours by what `docs` of the method say, so only the time is compared. Contrast fails there in the package, with a TypeError
 where it makes the seed.
 """
@@ -36,6 +35,7 @@ from dl_backtrace.pytorch_backtrace.backtrace.utils.encoder import create_encode
 from torch import Tensor, nn
 
 VOCABULARY = 1000
+ROWS = 64
 OURS = {"default": "dlbacktrace", "contrast": "dlbacktrace:mode=contrastive"}
 
 
@@ -188,22 +188,26 @@ def trace(tracer: Backtrace, outputs: dict, mode: str) -> dict:
 def export(model: nn.Module, x: Tensor, path: Path) -> None:
     name = "input_ids" if x.dtype == torch.int64 else "x"
     torch.onnx.export(
-        model, (x,), str(path), dynamo=False, opset_version=17, input_names=[name], output_names=["probabilities"]
-    )
+        model, (x,), str(path), dynamo=False, opset_version=17, input_names=[name], output_names=["probabilities"],
+        dynamic_axes={name: {0: "batch"}, "probabilities": {0: "batch"}},
+    )  # fmt: skip
 
 
 def our_times(timer: Path, model: Path, length: int, repeats: int) -> dict:
-    """Medians of the engine in milliseconds, by name of the method; a mode that is not built is missing."""
-    times = {}
+    """Medians of the engine in milliseconds: by mode, for one row and (`many`) per row of ROWS rows."""
+    times = {"many": {}}
     for mode, method in OURS.items():
-        command = [timer, model, "--batch", "1", "--length", str(length), "--repeats", str(repeats), "--method", method]
-        environment = {**os.environ, "RTEN_NUM_THREADS": "1"}
-        run = subprocess.run(command, env=environment, capture_output=True, text=True)
-        if run.returncode != 0:
-            print(f"{method}: {run.stderr.strip()}", file=sys.stderr)
-            continue
-        result = json.loads(run.stdout)
-        times["forward"], times[mode] = result["forward_ms"], result["methods"][method]["ms"]
+        for rows in (1, ROWS):
+            command = [timer, model, "--batch", str(rows), "--part", str(rows), "--length", str(length)]
+            command += ["--repeats", str(repeats), "--method", method]
+            environment = {**os.environ, "RTEN_NUM_THREADS": "1"}
+            run = subprocess.run(command, env=environment, capture_output=True, text=True)
+            if run.returncode != 0:
+                print(f"{method}: {run.stderr.strip()}", file=sys.stderr)
+                continue
+            result = json.loads(run.stdout)
+            found = times if rows == 1 else times["many"]
+            found["forward"], found[mode] = result["forward_ms"] / rows, result["methods"][method]["ms"] / rows
     return times
 
 
@@ -252,8 +256,8 @@ def main() -> None:
         ("encoder, 2 layers, width 128, 16 tokens", Encoder(128), torch.randint(VOCABULARY, (1, 16))),
     ]
     failures, numbers = [], []
-    print("| model | | theirs ms | of their forward | ours ms | of our forward | theirs / ours |")
-    print("|---|---|---|---|---|---|---|")
+    print("| model | | theirs ms | of their forward | ours ms | of our forward | theirs / ours | ours of many | theirs / ours |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for title, model, x in cases:
         model.eval()
         encoder = isinstance(model, Encoder)
@@ -280,6 +284,9 @@ def main() -> None:
                 cells += ["fails", "-"] if theirs is None else [f"{theirs:.3f}", f"{theirs / peer['forward']:.1f}"]
                 cells += ["-", "-"] if ours is None else [f"{ours:.4f}", f"{ours / mine['forward']:.2f}"]
                 cells.append("-" if theirs is None or ours is None else f"{theirs / ours:.0f}")
+                many = mine["many"].get(row)
+                cells.append("-" if many is None else f"{many:.4f}")
+                cells.append("-" if theirs is None or many is None else f"{theirs / many:.0f}")
                 print(f"| {' | '.join(cells)} |", flush=True)
             if options.command and not encoder:
                 numbers += compare_numbers(options, path, x.numpy(), traced, title)

@@ -18,7 +18,7 @@ use exegesis_runtime::{LoadOptions, Port, RtenRuntime, Runtime};
 
 type Failure = Box<dyn std::error::Error>;
 
-const CASES: [&str; 3] = ["forward", "gradient", "dlbacktrace"];
+const CASES: [&str; 4] = ["forward", "gradient", "dlbacktrace", "dlbacktrace:mode=contrastive"];
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
