@@ -131,6 +131,9 @@ pub struct Explain {
     pub methods: Vec<String>,
     #[command(flatten)]
     pub what: What,
+    /// Texts of token ids for reports: a text file with a token per line, or a tokenizer.json.
+    #[arg(long, value_name = "FILE")]
+    pub vocabulary: Option<PathBuf>,
     /// Text to explain (needs a tokenizer; not built in this version).
     #[arg(long)]
     pub text: Option<String>,

@@ -427,6 +427,7 @@ impl Explainer {
             task: explained.task,
             score: explained.score,
             output: explained.output.clone(),
+            vocabulary: None,
             predictions,
             methods: vec![result],
             provenance,

@@ -36,6 +36,7 @@ mod remarks;
 mod rule_plan;
 mod save;
 mod target;
+mod vocabulary;
 mod weights;
 
 pub use error::{Error, ErrorKind, Result};
@@ -54,6 +55,7 @@ pub use remarks::Remarks;
 pub use rule_plan::{ASSUMED_SIZE, RulePlan};
 pub use save::{Format, numbered};
 pub use target::parse_target;
+pub use vocabulary::Vocabulary;
 pub use weights::NonFinite;
 
 pub use exegesis_attribute::Error as AttributeError;

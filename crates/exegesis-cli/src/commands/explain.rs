@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use exegesis::report::{TerminalOptions, render_terminal};
 use exegesis::{
     Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, Plan, Port,
-    ReadOptions, Remarks, Result, Source, describe_ports, files, numbered, read_inputs,
+    ReadOptions, Remarks, Result, Source, Vocabulary, describe_ports, files, numbered, read_inputs,
 };
 use serde_json::Value;
 
@@ -40,6 +40,7 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
     };
     let explainers = explainers(&model, methods, args, &labels)?;
     let ports = explainers.iter().map(Explainer::inputs).max_by_key(|ports| ports.len()).unwrap_or_default();
+    let vocabulary = args.vocabulary.as_deref().map(Vocabulary::read).transpose()?;
     let read = read(&model, ports, args)?;
     let runs = read.runs;
     if args.dry_run {
@@ -48,7 +49,8 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
     let mut summaries = Vec::new();
     let count = runs.len();
     for (index, inputs) in runs.iter().enumerate() {
-        let explanation = explain(&explainers, inputs, &read.remarks, console)?;
+        let mut explanation = explain(&explainers, inputs, &read.remarks, console)?;
+        explanation.vocabulary.clone_from(&vocabulary);
         let paths: Vec<PathBuf> = saves
             .iter()
             .map(|path| if count > 1 { numbered(path, index + 1) } else { path.clone() })
