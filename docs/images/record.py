@@ -38,7 +38,7 @@ for page in sorted((ROOT / "docs" / "how-to").glob("*.md")):
             while True:
                 size = (width, round(original.height * width / original.width))
                 image = original if size == original.size else original.resize(size, Image.Resampling.LANCZOS)
-                image.quantize(64, dither=Image.Dither.NONE).save(HERE / name, optimize=True)
+                image.quantize(96, kmeans=2, dither=Image.Dither.NONE).save(HERE / name, optimize=True)
                 if (HERE / name).stat().st_size < LARGEST:
                     break
                 width = width * 9 // 10

@@ -109,8 +109,8 @@ fn the_pictures_of_the_pages_are_made_by_their_commands() {
     }
 }
 
-/// Contrastive mode on the coffee cup: coffee, rim and spoon hold more of what speaks for `espresso` than of what speaks for
-/// all else; the table on the right holds more of the latter.
+/// Contrastive mode on the coffee cup: coffee and spoon hold more of what speaks for `espresso` than of what speaks for all
+/// else; table and saucer hold more of the latter.
 #[test]
 fn contrast_tells_the_cup_and_the_spoon_from_the_table() {
     let (Some(model), Some(coffee)) = (fixture("efficientnet-lite0.onnx"), fixture("coffee.png")) else {
@@ -151,8 +151,8 @@ fn contrast_tells_the_cup_and_the_spoon_from_the_table() {
         let sum: f64 = cells.iter().map(|i| positive[*i] - negative[*i]).sum();
         sum / cells.len() as f64 * 224.0 * 224.0
     };
-    let (cup, spoon) = (balance(50..180, 50..110), balance(128..180, 135..192));
+    let (cup, spoon) = (balance(50..180, 50..110), balance(125..170, 130..180));
     let (table, saucer) = (balance(196..224, 150..224), balance(30..190, 205..224));
     assert!(cup > 0.2 && spoon > 0.2, "cup {cup}, spoon {spoon}");
-    assert!(table < -0.2 && saucer < -0.1, "table {table}, saucer {saucer}");
+    assert!(table < -0.3 && saucer < -0.2, "table {table}, saucer {saucer}");
 }
