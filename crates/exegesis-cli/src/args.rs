@@ -70,13 +70,21 @@ pub struct What {
     /// Input that gets attributions; repeatable. Default: every float input and the token ids.
     #[arg(long = "explain", value_name = "NAME", value_delimiter = ',')]
     pub inputs: Vec<String>,
-    /// argmax, a class index, a class name, A-B, or index:i,j,... (for compile also: input).
+    /// argmax, a class index, a class name, A-B, coordinates of a box I,J,..., index:i,j,..., or seed: arrays of the output's
+    /// shape, given as seed/OUTPUT=FILE.npy, in contrastive mode as seed/positive/OUTPUT and seed/negative/OUTPUT
+    /// (for compile also: input).
     #[arg(long, default_value = "argmax", allow_hyphen_values = true)]
     pub target: String,
+    /// Segmentation by one mask: probability above which a cell belongs to it.
+    #[arg(long, value_name = "P", default_value_t = 0.5)]
+    pub threshold: f64,
+    /// Encoder-decoder: the only decoded position that is explained. Default: all of them.
+    #[arg(long, value_name = "N")]
+    pub step: Option<usize>,
     /// Graph output to explain. Default: the first.
     #[arg(long, value_name = "NAME")]
     pub output_name: Option<String>,
-    /// auto, classification, binary, multi-label, regression, segmentation, bbox, next-token or embedding.
+    /// auto, classification, binary, multi-label, regression, segmentation, bbox, next-token, encoder-decoder or embedding.
     #[arg(long, default_value = "auto")]
     pub task: String,
     /// Explain the score before or after a final softmax or sigmoid.
@@ -105,6 +113,10 @@ Examples:
   exegesis explain model.onnx cat.png --preprocess resize=256,interp=bicubic,crop=224,mean=127,std=128 \\
       --labels names.txt --target tabby --save cat.png --save cat.npz
   exegesis explain bert.onnx input_ids=ids.npy attention_mask=mask.npy --target 1
+  exegesis explain model.onnx cat.png --method dlbacktrace:mode=contrastive      for the class, and for the others
+  exegesis explain model.onnx cat.png --nodes all --save cat.svg                 the flow of relevance, layer by layer
+  exegesis explain boxes.onnx photo.png --task bbox --target 0,2                 two coordinates of a box
+  exegesis explain unet.onnx scan.npy --target seed seed/logits=region.npy       a seed of your own
   exegesis explain model.onnx table.csv --columns age,height --row 0:10 --json
   exegesis explain model.onnx images.npy --dry-run              passes and memory, nothing is run or written
   exegesis explain model.onnx images.npy --memory 2G            batches that fit 2 GiB")]
@@ -119,6 +131,9 @@ pub struct Explain {
     pub methods: Vec<String>,
     #[command(flatten)]
     pub what: What,
+    /// Texts of token ids for reports: a text file with a token per line, or a tokenizer.json.
+    #[arg(long, value_name = "FILE")]
+    pub vocabulary: Option<PathBuf>,
     /// Text to explain (needs a tokenizer; not built in this version).
     #[arg(long)]
     pub text: Option<String>,
@@ -134,7 +149,8 @@ pub struct Explain {
     /// none, or resize=256,interp=bicubic,crop=224,scale=1,mean=127,std=128,layout=nchw,channels=rgb.
     #[arg(long, value_name = "STEPS")]
     pub preprocess: Option<String>,
-    /// Keep relevance per node: all, or names.
+    /// Keep relevance per node (all, or names) in .npz and .safetensors, and draw the flow of relevance through the model,
+    /// block by block, in .html, .svg and .png; heads and tokens per layer need `all`, or the names of these nodes.
     #[arg(long, value_name = "all|NAME,...", value_delimiter = ',')]
     pub nodes: Vec<String>,
     #[command(flatten)]
@@ -198,10 +214,16 @@ pub struct Compile {
 
 /// `exegesis inspect`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exegesis inspect model.onnx                                    inputs, outputs, operators, which methods cover it
+  exegesis inspect model.onnx --method dlbacktrace               the rule of each kind of node, refusals, cost
+  exegesis inspect model.onnx --method dlbacktrace -v            the rule of each node
+  exegesis inspect model.onnx --method dlbacktrace --json        all of it for programs")]
 pub struct Inspect {
     /// ONNX file.
     pub model: PathBuf,
-    /// Method whose graph is shown.
+    /// Method whose plan is shown: the rule of each node, refusals and cost (-v: a line per node); with --stage its graph.
     #[arg(long, value_name = "METHOD")]
     pub method: Option<String>,
     #[command(flatten)]

@@ -58,12 +58,16 @@ pub fn builder(model: &Model, method: Method, what: &What, labels: &Labels) -> R
         .explainer(method)
         .target(parse_target(&what.target, labels)?)
         .score(what.score.into())
+        .threshold(what.threshold)
         .explain_inputs(what.inputs.clone())
         .on_missing_rule(what.on_missing_rule.into())
         .per_dim(what.per_dim)
         .labels(labels.clone());
     if what.task != "auto" {
         builder = builder.task(what.task.parse().map_err(|e: exegesis::AttributeError| Error::from(e))?);
+    }
+    if let Some(step) = what.step {
+        builder = builder.step(step);
     }
     if let Some(output) = &what.output_name {
         builder = builder.output(output);

@@ -20,6 +20,11 @@ pub struct Console {
 }
 
 impl Console {
+    /// True if more than the usual is asked for.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// A console that says nothing, the usual, or more.
     pub fn new(quiet: bool, verbose: bool) -> Self {
         Self { quiet, verbose }

@@ -3,6 +3,7 @@
 mod chart;
 mod flow;
 
+use crate::balance::Balance;
 use crate::canvas::{Raster, line_height, text_width, wrap};
 use crate::color::{self, Rgb};
 use crate::data::{ImageView, InputView, MethodReport, Polarity, RowReport};
@@ -148,7 +149,8 @@ fn image_band(row: &RowReport, index: usize, image: &ImageView, options: &PngOpt
             let parts = channel_columns(row, index, (image, zoom), options)?;
             if !parts.is_empty() {
                 columns.extend(parts);
-                let below = single_columns((heat, captions, scale), over, width);
+                let mut below = Vec::from(single_columns((heat, captions, scale), over, width));
+                below.extend(balance_column(row, index, (image, zoom), options)?);
                 let bands = [lay_out(&columns, width, height)?, lay_out(&below, width, height)?];
                 return stacked(&bands);
             }
@@ -193,6 +195,23 @@ fn channel_columns(
         columns.push(Column { panels: vec![heat], captions, scale: Some(part.scale) });
     }
     Ok(columns)
+}
+
+/// Where the channels of the only method differ in their shares.
+fn balance_column(
+    row: &RowReport,
+    index: usize,
+    (image, zoom): (&ImageView, Zoom),
+    options: &PngOptions,
+) -> Result<Option<Column>> {
+    let Some(method) = row.methods.first() else { return Ok(None) };
+    let Some(balance) = Balance::of(&prepare_channels(row, method, index, options.percentile)?) else {
+        return Ok(None);
+    };
+    let panel = balance.draw(image, zoom)?;
+    let mut captions = vec![(INK, "balance".to_string())];
+    captions.extend(wrap(&balance.caption(), panel.width(), SIZE).into_iter().map(|line| (MUTED, line)));
+    Ok(Some(Column { panels: vec![panel], captions, scale: Some(balance.scale) }))
 }
 
 /// Pictures below each other.

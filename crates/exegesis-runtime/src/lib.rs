@@ -28,6 +28,7 @@ mod rten;
 mod runtime;
 mod sizes;
 pub mod table;
+mod work;
 
 pub use error::{Error, ErrorKind, Result};
 pub use free_memory::free_memory;
@@ -37,3 +38,4 @@ pub use program::{Port, Program};
 pub use return_memory::return_freed_memory;
 pub use rten::RtenRuntime;
 pub use runtime::{Runtime, by_name};
+pub use work::{Work, work};

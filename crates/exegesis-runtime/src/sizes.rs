@@ -10,7 +10,7 @@ use exegesis_graph::passes::infer::{ShapeInference, keeps_going};
 use exegesis_graph::{Dim, Graph, Node, Op, Shape, Tensor, ValueId};
 use rustc_hash::FxHashMap;
 
-use crate::{Error, ErrorKind, Limits, Port, Result, WorkLimit};
+use crate::{Error, ErrorKind, Limits, Port, Result, Work, WorkLimit};
 
 /// Operations that any graph may ask for: a few seconds of one core.
 const FREE_WORK: f64 = 1e11;
@@ -32,7 +32,7 @@ const WORK_PER_OPEN_NODE: f64 = 4e5;
 const REMEMBERED: usize = 16;
 
 /// Numbers for symbols.
-type Numbers = FxHashMap<Arc<str>, i64>;
+pub(crate) type Numbers = FxHashMap<Arc<str>, i64>;
 
 /// Sizes of the values of a graph, as functions of the sizes of its inputs.
 pub(crate) struct Sizes {
@@ -161,6 +161,30 @@ impl Sizes {
             .at(heaviest.1));
         }
         Ok(())
+    }
+
+    /// What all nodes multiply, read and write with these sizes.
+    pub(crate) fn work(&self, numbers: &Numbers) -> Work {
+        let mut state = self.state();
+        let mut size = |dim: &Dim| match dim {
+            Dim::Fixed(n) => Some(*n as f64),
+            Dim::Symbol(_) => state.inference.evaluate(dim, numbers).map(|n| n.max(0) as f64),
+        };
+        let mut product = |dims: &[Dim]| dims.iter().try_fold(1.0, |n, d| Some(n * size(d)?));
+        let mut work = Work::default();
+        for node in &self.nodes {
+            let trips: Option<f64> = node.trips.iter().map(|d| product(std::slice::from_ref(d))).product();
+            let products: Option<f64> = node.products.iter().map(|dims| product(dims)).sum();
+            let elements: Option<f64> = node.elements.iter().map(|dims| product(dims)).sum();
+            match (trips, products, elements) {
+                (Some(trips), Some(products), Some(elements)) => {
+                    work.multiplications += trips * products;
+                    work.elements += trips * elements;
+                }
+                _ => work.unknown += 1,
+            }
+        }
+        work
     }
 
     /// True if all values together take little memory, those of unknown size left aside.

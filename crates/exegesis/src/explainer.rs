@@ -3,6 +3,7 @@
 mod batches;
 mod compiled;
 mod peak;
+mod seeds;
 mod signature;
 
 use std::num::NonZeroUsize;
@@ -11,7 +12,7 @@ use std::time::Instant;
 
 use exegesis_attribute::{CHANNELS, Method, NodeSelection, OnMissingRule, Request, Score, Target, Task};
 use exegesis_graph::Tensor;
-use exegesis_runtime::{Limits, LoadOptions, RtenRuntime, Runtime, WorkLimit, by_name};
+use exegesis_runtime::{Limits, LoadOptions, Port, RtenRuntime, Runtime, WorkLimit, by_name};
 
 use crate::explanation::totals::{Seeds, row_totals};
 use crate::explanation::{Explanation, LedgerTable, MethodResult, Provenance, ledger};
@@ -76,6 +77,20 @@ impl ExplainerBuilder {
     #[must_use]
     pub fn score(mut self, score: Score) -> Self {
         self.request.score = score;
+        self
+    }
+
+    /// Probability above which a cell belongs to a mask of one class; default 0.5.
+    #[must_use]
+    pub fn threshold(mut self, probability: f64) -> Self {
+        self.request.threshold = probability;
+        self
+    }
+
+    /// The only decoded position of an encoder-decoder that is explained; default all of them.
+    #[must_use]
+    pub fn step(mut self, position: usize) -> Self {
+        self.request.step = Some(position);
         self
     }
 
@@ -188,7 +203,8 @@ impl ExplainerBuilder {
         }
         let runtime = by_name(&self.settings.runtime)?;
         let Self { model, request, settings } = self;
-        Ok(Explainer { model, request, settings, runtime, compiled: Mutex::new(Vec::new()) })
+        let ports = seeds::ports(&model, &request)?;
+        Ok(Explainer { model, request, settings, ports, runtime, compiled: Mutex::new(Vec::new()) })
     }
 
     /// The explanation as a standard ONNX file: the model's own inputs and outputs, and the attributions as outputs.
@@ -205,6 +221,8 @@ pub struct Explainer {
     model: Model,
     request: Request,
     settings: Settings,
+    /// Inputs of the model, then those that hold a given seed.
+    ports: Vec<Port>,
     runtime: Box<dyn Runtime>,
     compiled: Mutex<Vec<Arc<Compiled>>>,
 }
@@ -221,6 +239,12 @@ impl Explainer {
         &self.request.method
     }
 
+    /// What [`Explainer::explain`] takes: the inputs of the model, and with [`Target::Seed`] those of the seed,
+    /// `seed/OUTPUT`, or for methods with two channels `seed/positive/OUTPUT` and `seed/negative/OUTPUT`.
+    pub fn inputs(&self) -> &[Port] {
+        &self.ports
+    }
+
     /// What explaining `inputs` would take, without running.
     ///
     /// # Errors
@@ -228,7 +252,7 @@ impl Explainer {
     pub fn plan(&self, inputs: &Inputs) -> Result<Plan> {
         let (compiled, _) = self.compiled(inputs)?;
         let plan = compiled.plan(&self.model, &self.request, inputs, &self.settings);
-        batches::check_budget(&compiled, self.model.inputs(), inputs, plan.batch, &self.settings)?;
+        batches::check_budget(&compiled, &self.ports, inputs, plan.batch, &self.settings)?;
         Ok(plan.beside_forward(&self.model, inputs))
     }
 
@@ -249,16 +273,17 @@ impl Explainer {
         inputs: &Inputs,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Explanation> {
+        seeds::check(&self.ports, self.model.inputs().len(), &self.request, inputs)?;
         let (compiled, compile_seconds) = self.compiled(inputs)?;
         let started = Instant::now();
-        let results = batches::run(&compiled, self.model.inputs(), inputs, &self.settings, progress)?;
+        let results = batches::run(&compiled, &self.ports, inputs, &self.settings, progress)?;
         let run_seconds = started.elapsed().as_secs_f64();
         self.explanation(inputs, &compiled, results, compile_seconds, run_seconds)
     }
 
     /// The program for these sizes and the seconds that making it took (0 if it was there).
     fn compiled(&self, inputs: &Inputs) -> Result<(Arc<Compiled>, f64)> {
-        let signature = Signature::of(self.model.inputs(), inputs, &self.request.explain)?;
+        let signature = Signature::of(&self.ports, inputs, &self.request.explain)?;
         let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.iter().find(|c| c.fits(&signature, inputs)) {
             return Ok((Arc::clone(found), 0.0));
@@ -268,6 +293,7 @@ impl Explainer {
         let limits = Limits { memory: self.settings.memory, work: self.settings.work };
         let made = Arc::new(Compiled::new(
             &self.model,
+            &self.ports,
             &self.request,
             inputs,
             self.runtime.as_ref(),
@@ -381,6 +407,7 @@ impl Explainer {
             request: &self.request,
             labels: &self.settings.labels,
             scores,
+            is_output: scores == outputs.iter().find(|(n, _)| *n == explained.output).map(|(_, t)| t),
             target: target.as_ref(),
             inputs,
             rows,
@@ -400,6 +427,7 @@ impl Explainer {
             task: explained.task,
             score: explained.score,
             output: explained.output.clone(),
+            vocabulary: None,
             predictions,
             methods: vec![result],
             provenance,

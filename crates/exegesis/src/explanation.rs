@@ -11,7 +11,7 @@ use exegesis_graph::Tensor;
 
 use crate::flow::Structure;
 use crate::prediction::RowPrediction;
-use crate::{Error, Inputs, Result};
+use crate::{Error, Inputs, Result, Vocabulary};
 pub use ledger::{LedgerTable, Unbooked};
 pub use provenance::{InputSummary, ModelSummary, Provenance, Timings};
 pub use totals::{ChannelTotals, RowTotals};
@@ -33,6 +33,8 @@ pub struct Explanation {
     pub score: Score,
     /// The output that was explained.
     pub output: String,
+    /// Texts of token ids in reports, if they are known.
+    pub vocabulary: Option<Vocabulary>,
     /// What the model said, per row.
     pub predictions: Vec<RowPrediction>,
     /// The results of the methods, in the order they were asked for.

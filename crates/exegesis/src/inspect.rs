@@ -45,7 +45,11 @@ impl Model {
     pub fn coverage(&self, request: &Request) -> Vec<Coverage> {
         Method::catalogue()
             .iter()
-            .filter_map(|info| Method::parse(info.name).ok().map(|method| (info.name, method)))
+            .filter_map(|info| {
+                // The method that was asked for counts with its parameters.
+                let asked = Some(&request.method).filter(|method| method.name() == info.name).cloned();
+                Some((info.name, asked.or_else(|| Method::parse(info.name).ok())?))
+            })
             .map(|(name, method)| {
                 let request = Request { method, diagnostics: false, ..request.clone() };
                 let result = explain(self.graph().clone(), &request, &mut |_, _| {});

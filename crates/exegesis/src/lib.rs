@@ -33,8 +33,10 @@ mod picture;
 mod prediction;
 mod preprocess;
 mod remarks;
+mod rule_plan;
 mod save;
 mod target;
+mod vocabulary;
 mod weights;
 
 pub use error::{Error, ErrorKind, Result};
@@ -50,15 +52,17 @@ pub use model::Model;
 pub use prediction::RowPrediction;
 pub use preprocess::{Channels, Interpolation, Layout, Placed, Preprocess, ResizeTo};
 pub use remarks::Remarks;
+pub use rule_plan::{ASSUMED_SIZE, RulePlan};
 pub use save::{Format, numbered};
 pub use target::parse_target;
+pub use vocabulary::Vocabulary;
 pub use weights::NonFinite;
 
 pub use exegesis_attribute::Error as AttributeError;
 pub use exegesis_attribute::{
-    Method, MethodInfo, MissingRule, NodeSelection, OnMissingRule, ParameterInfo, Request, Score, Target,
-    Task,
+    AppliedRule, Method, MethodInfo, MissingRule, NodeSelection, OnMissingRule, ParameterInfo, Request,
+    Score, Target, Task,
 };
 pub use exegesis_graph::{DType, Data, Dim, Tensor};
 pub use exegesis_report as report;
-pub use exegesis_runtime::{Port, WorkLimit, free_memory};
+pub use exegesis_runtime::{Port, Work, WorkLimit, free_memory};

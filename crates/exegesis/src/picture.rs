@@ -61,6 +61,14 @@ impl Explanation {
         }
     }
 
+    /// A view whose tokens have texts, where these are known.
+    fn named(&self, (mut view, layout): (InputView, Layout)) -> (InputView, Layout) {
+        if let (InputView::Tokens { ids, texts }, Some(vocabulary)) = (&mut view, &self.vocabulary) {
+            *texts = Some(vocabulary.texts(ids));
+        }
+        (view, layout)
+    }
+
     /// One row of [`Explanation::report`].
     pub fn report_row(&self, row: usize) -> report::RowReport {
         let explained: Vec<&Input> = self
@@ -69,7 +77,7 @@ impl Explanation {
             .map(|m| m.values.iter().filter_map(|(name, _)| self.inputs.get(name)).collect())
             .unwrap_or_default();
         let views: Vec<(InputView, Layout)> =
-            explained.iter().map(|input| view(input, row, self.rows)).collect();
+            explained.iter().map(|input| self.named(view(input, row, self.rows))).collect();
         let tokens = token_names(&views);
         let prediction = self.predictions.get(row).cloned().unwrap_or_default();
         let inputs: Vec<(&str, Layout)> =

@@ -38,6 +38,8 @@ pub(crate) struct Context<'a> {
     pub request: &'a Request,
     pub labels: &'a Labels,
     pub scores: Option<&'a Tensor>,
+    /// True if the scores are the output itself, not what comes before its softmax or sigmoid.
+    pub is_output: bool,
     pub target: Option<&'a Tensor>,
     pub inputs: &'a Inputs,
     pub rows: usize,
@@ -126,7 +128,10 @@ impl Context<'_> {
     }
 
     fn target_index(&self, row: usize) -> Option<usize> {
-        if matches!(self.request.target, Target::Difference(..) | Target::Position(_)) {
+        if matches!(
+            self.request.target,
+            Target::Difference(..) | Target::Position(_) | Target::Coordinates(_) | Target::Seed
+        ) {
             return None;
         }
         let target = self.target?;
@@ -147,6 +152,12 @@ impl Context<'_> {
         match (&self.request.target, self.explained.task, index) {
             (Target::Difference(a, b), ..) => format!("{} minus {}, {score}", class(*a), class(*b)),
             (Target::Position(at), ..) => format!("cell {at:?} of \"{}\"", self.explained.output),
+            (Target::Coordinates(at), ..) => format!("coordinates {at:?} of \"{}\"", self.explained.output),
+            (Target::Seed, ..) => format!("the given seed on \"{}\"", self.explained.output),
+            (_, Task::EncoderDecoder, _) => match self.request.step {
+                Some(step) => format!("decoded position {step} of \"{}\", {score}", self.explained.output),
+                None => format!("every decoded position of \"{}\", {score}", self.explained.output),
+            },
             (_, Task::Segmentation, index) => self.mask_text(index, scores, shape),
             (_, Task::Regression | Task::BoundingBox, _) => format!("value of \"{}\"", self.explained.output),
             (_, Task::Binary, _) => match self.labels.name(1).or_else(|| self.labels.name(0)) {
@@ -166,9 +177,10 @@ impl Context<'_> {
             |index: usize| self.labels.name(index).map_or(format!("class {index}"), |n| format!("\"{n}\""));
         let single = shape.get(1) == Some(&1) || shape.last() == Some(&1);
         if single && !scores.is_empty() {
-            let threshold = if self.explained.score == Score::Logit { 0.0 } else { 0.5 };
+            let theta = self.request.threshold;
+            let threshold = if self.is_output { theta } else { (theta / (1.0 - theta)).ln() };
             let share = scores.iter().filter(|s| **s > threshold).count() as f64 / scores.len() as f64;
-            return format!("the mask: cells above one half ({:.1} % of the output)", 100.0 * share);
+            return format!("the mask: cells above {theta} ({:.1} % of the output)", 100.0 * share);
         }
         match index {
             Some(index) => format!("cells where {} wins", name(index)),

@@ -1,4 +1,4 @@
-//! The text form of a target: `argmax`, a class, `A-B`, `index:i,j,...`, `input`.
+//! The text form of a target: `argmax`, a class, `A-B`, coordinates `I,J,...`, `index:i,j,...`, `input`, `seed`.
 
 use exegesis_attribute::Target;
 
@@ -12,6 +12,7 @@ pub fn parse_target(text: &str, labels: &Labels) -> Result<Target> {
     match text {
         "argmax" => return Ok(Target::ArgMax),
         "input" => return Ok(Target::Input),
+        "seed" => return Ok(Target::Seed),
         _ => {}
     }
     if let Some(position) = text.strip_prefix("index:") {
@@ -22,6 +23,9 @@ pub fn parse_target(text: &str, labels: &Labels) -> Result<Target> {
     }
     if let Ok(class) = text.trim().parse::<usize>() {
         return Ok(Target::Class(class));
+    }
+    if let Some(coordinates) = text.split(',').map(|part| part.trim().parse().ok()).collect() {
+        return Ok(Target::Coordinates(coordinates));
     }
     if text.starts_with(' ') {
         return Err(Error::not_built("a token as --target", "Give its id."));
@@ -46,7 +50,7 @@ pub fn parse_target(text: &str, labels: &Labels) -> Result<Target> {
 fn wrong(text: &str, why: &str) -> Error {
     Error::usage(format!(
         "the target \"{text}\" is not understood: {why}. Give argmax, a class index, a class name with --labels FILE, \
-         A-B, or index:i,j,..."
+         A-B, coordinates I,J,..., index:i,j,..., or seed"
     ))
 }
 
@@ -64,7 +68,9 @@ mod tests {
         assert_eq!(parse("t-shirt-dog").unwrap(), Target::Difference(1, 2));
         assert_eq!(parse("3-cat").unwrap(), Target::Difference(3, 0));
         assert_eq!(parse("index:0,4").unwrap(), Target::Position(vec![0, 4]));
-        for text in ["", "fish", "-1", "index:a", "index:", "1-", " Paris"] {
+        assert_eq!(parse("0,2").unwrap(), Target::Coordinates(vec![0, 2]));
+        assert_eq!(parse("seed").unwrap(), Target::Seed);
+        for text in ["", "fish", "-1", "0,", "0,x", "index:a", "index:", "1-", " Paris"] {
             assert_eq!(parse(text).unwrap_err().exit_code(), 2, "{text:?}");
         }
     }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use exegesis::report::{TerminalOptions, render_terminal};
 use exegesis::{
-    Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, Plan, ReadOptions,
-    Remarks, Result, Source, describe_ports, files, numbered, read_inputs,
+    Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, Plan, Port,
+    ReadOptions, Remarks, Result, Source, Vocabulary, describe_ports, files, numbered, read_inputs,
 };
 use serde_json::Value;
 
@@ -39,7 +39,9 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
         methods
     };
     let explainers = explainers(&model, methods, args, &labels)?;
-    let read = read(&model, args)?;
+    let ports = explainers.iter().map(Explainer::inputs).max_by_key(|ports| ports.len()).unwrap_or_default();
+    let vocabulary = args.vocabulary.as_deref().map(Vocabulary::read).transpose()?;
+    let read = read(&model, ports, args)?;
     let runs = read.runs;
     if args.dry_run {
         return dry_run(&explainers, &runs, args, console);
@@ -47,7 +49,8 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
     let mut summaries = Vec::new();
     let count = runs.len();
     for (index, inputs) in runs.iter().enumerate() {
-        let explanation = explain(&explainers, inputs, &read.remarks, console)?;
+        let mut explanation = explain(&explainers, inputs, &read.remarks, console)?;
+        explanation.vocabulary.clone_from(&vocabulary);
         let paths: Vec<PathBuf> = saves
             .iter()
             .map(|path| if count > 1 { numbered(path, index + 1) } else { path.clone() })
@@ -120,14 +123,14 @@ pub fn explainers(
 }
 
 /// Reads the inputs of the command line.
-fn read(model: &Model, args: &Explain) -> Result<exegesis::ReadInputs> {
+fn read(model: &Model, ports: &[Port], args: &Explain) -> Result<exegesis::ReadInputs> {
     if args.files.is_empty() {
         return Err(Error::input(format!(
             "no input is given; the model's inputs are {}. Give a picture, .npy, .npz, .safetensors or .csv behind the model.",
-            describe_ports(model.inputs())
+            describe_ports(ports)
         )));
     }
-    let sources: Vec<Source> = args.files.iter().map(|text| Source::parse(text, model.inputs())).collect();
+    let sources: Vec<Source> = args.files.iter().map(|text| Source::parse(text, ports)).collect();
     let options = ReadOptions {
         preprocess: match &args.preprocess {
             Some(text) => Some(text.parse()?),
@@ -137,7 +140,7 @@ fn read(model: &Model, args: &Explain) -> Result<exegesis::ReadInputs> {
         model_columns: model.columns(),
         rows: args.row.as_ref().map(|text| text.parse()).transpose()?,
     };
-    read_inputs(model.inputs(), &sources, &options)
+    read_inputs(ports, &sources, &options)
 }
 
 /// All methods on one run's inputs.

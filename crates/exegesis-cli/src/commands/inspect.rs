@@ -1,5 +1,7 @@
 //! `exegesis inspect`: what is in a model, and which methods cover it.
 
+mod plan;
+
 use std::fmt::Write;
 
 use exegesis::{Coverage, Method, Model, Port, Request, Result};
@@ -35,11 +37,22 @@ pub fn run(args: &Inspect, console: &Console) -> Result<()> {
     if args.method.is_some() {
         coverage.retain(|c| c.method == name);
     }
+    // Only a method that was asked for has its plan shown: making one takes as long as compiling.
+    let plan = args.method.as_ref().map(|_| model.rule_plan(&request)).transpose();
     if args.json {
-        console.result(&format!("{:#}", as_json(&model, &coverage)));
-    } else {
-        console.result(&as_text(&model, &coverage, &request));
+        let mut value = as_json(&model, &coverage);
+        if let (Ok(Some(plan)), Some(object)) = (&plan, value.as_object_mut()) {
+            object.insert("plan".to_string(), plan::as_json(plan, &request));
+        }
+        console.result(&format!("{value:#}"));
+        return Ok(());
     }
+    let mut text = as_text(&model, &coverage, &request);
+    // A request that does not fit the model is what the list of methods says already.
+    if let Ok(Some(plan)) = &plan {
+        text += &plan::text(plan, &request, console.is_verbose());
+    }
+    console.result(&text);
     Ok(())
 }
 

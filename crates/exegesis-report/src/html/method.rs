@@ -2,6 +2,7 @@
 
 use super::row::{color_bar, img};
 use super::{bars, tokens, warnings};
+use crate::balance::Balance;
 use crate::data::{ChannelReport, ImageView, InputView, Ledger, MethodReport, RowReport};
 use crate::error::Result;
 use crate::features;
@@ -90,6 +91,10 @@ fn attribution(out: &mut String, item: &Prepared, parts: &[(&ChannelReport, Prep
                     if let Some(map) = images::pictures(image, part)? {
                         figure(out, image, &map.heat, &channel.title(), &part.scale.describe());
                     }
+                }
+                if let Some(balance) = Balance::of(parts) {
+                    let map = balance.draw(image, images::embedded_zoom(image))?.to_png()?;
+                    figure(out, image, &map, "Balance", &balance.caption());
                 }
                 let name = if parts.is_empty() { "Heat-map" } else { "Difference" };
                 figure(out, image, &pictures.heat, name, "sum over channels");

@@ -2,6 +2,7 @@
 
 use super::fragment::{Anchor, Fragment, Style};
 use super::{completeness, legend};
+use crate::balance::Balance;
 use crate::data::{ChannelReport, ImageView};
 use crate::error::Result;
 use crate::image_map::{self, Smoothing, Zoom};
@@ -40,8 +41,8 @@ pub(crate) fn pictures(image: &ImageView, item: &Prepared) -> Result<Option<Pict
     Ok(Some(Pictures { heat, overlay }))
 }
 
-/// A line per method: input, heat-map, overlay; captions and colour bar below. Parts that are kept apart have a line of
-/// their own above.
+/// A line per method: input, heat-map, overlay; captions and colour bar below. Parts that are kept apart and their balance
+/// come between input and heat-map.
 pub(crate) fn grid(
     image: &ImageView,
     items: &[Prepared],
@@ -55,36 +56,32 @@ pub(crate) fn grid(
     let mut out = Fragment::new(width);
     for (place, item) in items.iter().enumerate() {
         let parts = parts.get(place).map(Vec::as_slice).unwrap_or_default();
-        for (column, (channel, part)) in parts.iter().enumerate() {
-            let Some(pictures) = self::pictures(image, part)? else { continue };
-            let (x, y) = ((column + 1) as f64 * (side + GAP), out.height() + 4.0);
-            let caption = channel.title();
-            out.picture(x, y, side, height, &pictures.heat, &caption);
-            out.frame(x, y, side, height);
-            let about = format!("{caption}; {}", part.scale.describe());
-            out.text_fitted(x, y + height + 16.0, side, Style::Note, Anchor::Start, &about);
-        }
-        if !parts.is_empty() {
-            out.grow(4.0 + height + 26.0);
-        }
         let Some(pictures) = pictures(image, item)? else { continue };
-        let y = out.height() + 4.0;
         let name = one_line(&item.method.name);
-        let panels = [
-            (&input, "input".to_string()),
-            (
-                &pictures.heat,
-                if parts.is_empty() { format!("heat-map of {name}") } else { "difference".into() },
-            ),
-            (&pictures.overlay, format!("{name} over the input")),
-        ];
-        for (column, (png, caption)) in panels.into_iter().enumerate() {
-            let x = column as f64 * (side + GAP);
-            out.picture(x, y, side, height, png, &caption);
-            out.frame(x, y, side, height);
-            out.text_fitted(x, y + height + 16.0, side, Style::Note, Anchor::Start, &caption);
+        let mut panels = vec![(input.clone(), "input".to_string(), String::new())];
+        for (channel, part) in parts {
+            let Some(pictures) = self::pictures(image, part)? else { continue };
+            panels.push((pictures.heat, channel.title(), part.scale.describe()));
         }
-        out.grow(4.0 + height + 26.0);
+        if let Some(balance) = Balance::of(parts) {
+            let map = balance.draw(image, embedded_zoom(image))?.to_png()?;
+            panels.push((map, "balance".to_string(), balance.caption()));
+        }
+        let heat = if parts.is_empty() { format!("heat-map of {name}") } else { "difference".to_string() };
+        panels.push((pictures.heat, heat, String::new()));
+        panels.push((pictures.overlay, format!("{name} over the input"), String::new()));
+        for line in panels.chunks(3) {
+            let y = out.height() + 4.0;
+            let notes = line.iter().any(|(_, _, note)| !note.is_empty());
+            for (column, (png, caption, note)) in line.iter().enumerate() {
+                let x = column as f64 * (side + GAP);
+                out.picture(x, y, side, height, png, caption);
+                out.frame(x, y, side, height);
+                out.text_fitted(x, y + height + 16.0, side, Style::Note, Anchor::Start, caption);
+                out.text_fitted(x, y + height + 31.0, side, Style::Note, Anchor::Start, note);
+            }
+            out.grow(4.0 + height + if notes { 41.0 } else { 26.0 });
+        }
         let mut caption = Fragment::new(width);
         caption.text(0.0, 13.0, Style::Strong, Anchor::Start, &name);
         caption.text(width, 13.0, Style::Note, Anchor::End, &completeness(item.method));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use exegesis_attribute::{Explained, NodeSelection, Request, explain};
 use exegesis_graph::{Graph, passes};
-use exegesis_runtime::{Limits, LoadOptions, Program, Runtime, return_freed_memory};
+use exegesis_runtime::{Limits, LoadOptions, Port, Program, Runtime, return_freed_memory};
 
 use super::peak::{self, Peak};
 use super::signature::Signature;
@@ -14,6 +14,8 @@ use crate::{Error, ErrorKind, Inputs, Model, Result};
 
 /// A loaded program and what its outputs mean.
 pub(crate) struct Compiled {
+    /// What it is run on, as the model declares it.
+    ports: Vec<Port>,
     signature: Signature,
     explained: Explained,
     /// Blocks of the model, where relevance of nodes was asked for.
@@ -70,13 +72,14 @@ impl Compiled {
     /// A request that does not fit the model, a node without a rule, an operator that the runtime lacks.
     pub fn new(
         model: &Model,
+        ports: &[Port],
         request: &Request,
         inputs: &Inputs,
         runtime: &dyn Runtime,
         options: (&LoadOptions, Limits),
     ) -> Result<Self> {
-        let signature = Signature::of(model.inputs(), inputs, &request.explain)?;
-        match Self::with_signature(model, request, signature, inputs, runtime, options) {
+        let signature = Signature::of(ports, inputs, &request.explain)?;
+        match Self::with_signature(model, ports, request, signature, inputs, runtime, options) {
             // "No rule" is said of models that run; what can't run has a more basic problem.
             Err(error) if error.kind() == ErrorKind::NoRule => {
                 let mut graph = model.imported().clone();
@@ -90,6 +93,7 @@ impl Compiled {
 
     fn with_signature(
         model: &Model,
+        ports: &[Port],
         request: &Request,
         signature: Signature,
         inputs: &Inputs,
@@ -109,7 +113,7 @@ impl Compiled {
         let program = runtime.load_within(explained.graph.clone(), options.0, options.1)?;
         // Loading frees about as much as it keeps.
         return_freed_memory();
-        Ok(Self { signature, explained, structure, program, idle_weights })
+        Ok(Self { ports: ports.to_vec(), signature, explained, structure, program, idle_weights })
     }
 
     /// True if this program can run `inputs`, whose signature is `other`.
@@ -167,8 +171,8 @@ impl Compiled {
     /// What running `inputs` would take.
     pub fn plan(&self, model: &Model, request: &Request, inputs: &Inputs, settings: &Settings) -> Plan {
         let rows = batches::rows(inputs);
-        let batch = batches::batch_rows(self, model.inputs(), inputs, settings);
-        let peak = batches::peak(self, model.inputs(), inputs, batch, settings);
+        let batch = batches::batch_rows(self, &self.ports, inputs, settings);
+        let peak = batches::peak(self, &self.ports, inputs, batch, settings);
         Plan {
             method: request.method.name().to_string(),
             rows,

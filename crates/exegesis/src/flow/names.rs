@@ -42,16 +42,17 @@ pub(super) fn block(name: &str) -> Option<&str> {
 }
 
 /// A name for nodes: what their names share without what all names of the model share, else what the names of the first
-/// `own` share, else the first and the last of these.
-pub(super) fn of_block(nodes: &[String], own: usize, prefix: &str) -> String {
+/// `own` share, else those of its `layers`, else the first and the last of these.
+pub(super) fn of_block(nodes: &[String], own: usize, layers: &[String], prefix: &str) -> String {
     let short = |name: &str| name.strip_prefix(prefix).unwrap_or(name).trim_matches(is_separator).to_string();
     let shared = |nodes: &[String]| match nodes {
         [one] => short(one),
         _ => short(&common(nodes.iter().map(String::as_str))),
     };
     let own = nodes.get(..own).unwrap_or(nodes);
-    let found = [nodes, own].into_iter().map(shared).find(|name| !name.is_empty());
-    found.unwrap_or_else(|| match own {
+    let ends = if layers.is_empty() { own } else { layers };
+    let found = [nodes, own, ends].into_iter().map(shared).find(|name| !name.is_empty());
+    found.unwrap_or_else(|| match ends {
         [first, .., last] => format!("{} … {}", short(first), short(last)),
         _ => String::new(),
     })
@@ -71,7 +72,9 @@ pub(super) fn distinct(names: &[&str]) -> Vec<String> {
         };
         (1..=parts).map(|n| end(name, n)).find(is_lone).unwrap_or_else(|| (*name).to_string())
     };
-    names.iter().map(shortest).collect()
+    let is_path = |name: &&&str| !name.contains('…');
+    let short = |name| if is_path(&name) { shortest(name) } else { (*name).to_string() };
+    names.iter().map(short).collect()
 }
 
 /// Operators that only move elements: of no interest in the description of a block.
@@ -122,13 +125,16 @@ mod tests {
     #[test]
     fn nodes_share_a_name_or_show_both_ends() {
         let of = |nodes: &[&str]| {
-            of_block(&nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), 2, "/model/")
+            let own = [nodes[0].to_string()];
+            of_block(&nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), 2, &own, "/model/")
         };
         assert_eq!(
             of(&["/model/layer.1/attention/self/q", "/model/layer.1/attention/out"]),
             "layer.1/attention"
         );
-        assert_eq!(of(&["/model/x", "/model/y"]), "x … y");
+        assert_eq!(of(&["/model/x", "/model/y"]), "x");
+        let nodes = ["/up/Add", "/Relu", "/down/Add", "/Add"].map(String::from);
+        assert_eq!(of_block(&nodes, 4, &[nodes[0].clone(), nodes[2].clone()], "/"), "up/Add … down/Add");
         assert_eq!(of(&["a.1.conv", "a.1.add"]), "a.1");
         assert_eq!(of(&["/model/head/Gemm"]), "head/Gemm");
         assert_eq!(of(&["/model/a/x", "/model/a/y", "/model/pool"]), "a");

@@ -235,8 +235,15 @@ fn describe(segment: &Segment<'_>, prefix: &str) -> Stage {
     let operators = names::operators(segment.nodes.iter().map(|n| n.op.name()));
     let kind = if has_attention { "attention: " } else { "" };
     let nodes: Vec<String> = segment.nodes.iter().map(|n| n.source_name().to_string()).collect();
+    let layers: Vec<String> = segment
+        .nodes
+        .iter()
+        .take(segment.own)
+        .filter(|n| is_layer(n))
+        .map(|n| n.source_name().to_string())
+        .collect();
     Stage {
-        name: names::of_block(&nodes, segment.own, prefix),
+        name: names::of_block(&nodes, segment.own, &layers, prefix),
         about: format!("{kind}{operators}"),
         border: segment.nodes.last().map(|n| n.name.clone()).unwrap_or_default(),
         nodes,
