@@ -66,6 +66,8 @@ pub enum Role {
     RecurrentBias,
     /// Addition of a mask or bias to attention scores.
     AttentionMask,
+    /// Quantisation of a value that is dequantised right behind, or that dequantisation.
+    FakeQuantization,
     /// Product of an expert's output and its gate.
     ExpertGate,
 }

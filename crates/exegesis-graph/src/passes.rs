@@ -12,6 +12,7 @@ pub mod fold_batch_norm;
 pub mod infer;
 pub mod loop_invariants;
 pub mod print;
+pub mod quantization;
 pub mod raise;
 mod recurrent;
 pub mod roll;
