@@ -191,7 +191,7 @@ pub fn share(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcom
         if cx.carries(node, i) {
             signals.push(Some(cx.b.sum_to(part, operand)?));
         } else {
-            cx.absorb(Class::Constant, part)?;
+            cx.absorb(Class::of_term(node), part)?;
             signals.push(None);
         }
     }
@@ -326,7 +326,9 @@ fn to_gate_and_state(
         if cx.carries(node, i) {
             signals.push(Some(cx.b.sum_to(part, operand)?));
         } else {
-            cx.absorb(Class::InitialState, part)?;
+            // A vector is what is left of a product with a zero state: its bias.
+            let is_bias = cx.b.graph().constant(operand).is_some_and(|t| t.rank() <= 1);
+            cx.absorb(if is_bias { Class::Bias } else { Class::InitialState }, part)?;
             signals.push(None);
         }
     }
