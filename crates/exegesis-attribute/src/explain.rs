@@ -3,7 +3,7 @@
 use exegesis_graph::op::{Binary, ReduceKind, Unary};
 use exegesis_graph::passes::{
     common_subexpressions, dead_code, expand, loop_invariants, quantization as quantization_pairs, raise,
-    roll, unroll,
+    roll, step_maps, unroll,
 };
 use exegesis_graph::{Builder, Dim, Graph, Op, Role, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -124,6 +124,7 @@ pub fn explain(
     let inputs = explained_inputs(&graph, &request.explain)?;
     let roots: Vec<ValueId> = inputs.iter().flat_map(|i| i.roots.iter().copied()).collect();
     let sequence_rows = rows_are_steps(&graph, &inputs, &roots, output)?;
+    step_maps::hoist(&mut graph)?;
     let looped = recurrence::nodes_of_loops(&graph, &roots, output)?;
     unroll_carriers(&mut graph, &roots, output)?;
     expand::expand(&mut graph, &|op| matches!(op, Op::Attention(_) | Op::RotaryEmbedding(_)))?;
@@ -315,6 +316,7 @@ fn unroll_carriers(graph: &mut Graph, roots: &[ValueId], output: ValueId) -> Res
 
 /// Standard operators only, no duplicates, nothing dead.
 fn finish(graph: &mut Graph) -> Result<()> {
+    step_maps::hoist(graph)?;
     expand::expand(graph, &|_| true)?;
     common_subexpressions::merge(graph);
     dead_code::eliminate(graph);

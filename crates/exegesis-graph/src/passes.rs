@@ -18,6 +18,7 @@ mod recurrent;
 pub mod roll;
 pub mod specialise;
 mod splice;
+pub mod step_maps;
 pub mod unroll;
 
 use crate::{Evaluator, Graph, Result};

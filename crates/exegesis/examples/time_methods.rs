@@ -2,10 +2,10 @@
 //! median ratio of a round.
 //!
 //! `cargo run --release -p exegesis --example time_methods -- MODEL.onnx [--method NAME[:key=value,...]]... [--batch 1,8]
-//! [--length 128] [--repeats 7]`; without `--method`: gradient and DLBacktrace.
+//! [--length 128] [--repeats 7] [--part 2]`; without `--method`: gradient and DLBacktrace.
 //!
-//! A batch of four or more rows is cut into parts of two that threads work on side by side, as the engine does with rows
-//! of this size; the forward pass is timed both ways and the faster counts. `benches/side_by_side.py` runs it beside PyTorch.
+//! A batch of four or more rows is cut into parts (`--part` rows each) that threads work on side by side, as the engine does
+//! with rows of some size; the forward pass is timed both ways and the faster counts. `benches/side_by_side.py` runs it beside PyTorch.
 
 use std::path::Path;
 use std::time::Instant;
@@ -37,6 +37,7 @@ fn main() -> Result<(), Failure> {
         option("--batch", "1,8").split(',').map(str::parse).collect::<Result<_, _>>()?;
     let length: usize = option("--length", "128").parse()?;
     let repeats: usize = option("--repeats", "7").parse()?;
+    let part: usize = option("--part", "2").parse()?;
     let prepack = if option("--prepack", "no") == "yes" { Prepack::Always } else { Prepack::Never };
     let mut methods: Vec<String> =
         arguments.windows(2).filter(|pair| pair[0] == "--method").map(|pair| pair[1].clone()).collect();
@@ -51,7 +52,7 @@ fn main() -> Result<(), Failure> {
         let forward = load(fixed.clone(), prepack)?;
         let explanations: Vec<Explanation> =
             methods.iter().map(|method| prepare(&fixed, method, prepack)).collect::<Result<_, _>>()?;
-        let rounds = time(&forward, &explanations, &inputs, repeats)?;
+        let rounds = time(&forward, &explanations, &inputs, repeats, part.max(1))?;
         let column = |f: &dyn Fn(&[f64]) -> f64| median(rounds.iter().map(|round| f(round)).collect());
         let forward_ms = column(&|round| round[0]);
         let mut line = format!(
@@ -135,14 +136,15 @@ fn time(
     explanations: &[Explanation],
     inputs: &[(String, Tensor)],
     repeats: usize,
+    part: usize,
 ) -> Result<Vec<Vec<f64>>, Failure> {
     let whole: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
     let rows = whole.first().and_then(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(1);
     let cut: Vec<Vec<(&str, Tensor)>> = match rows {
         0..4 => vec![],
         _ => (0..rows)
-            .step_by(2)
-            .map(|start| cut(&whole, start, 2.min(rows - start)))
+            .step_by(part)
+            .map(|start| cut(&whole, start, part.min(rows - start)))
             .collect::<Result<_, _>>()?,
     };
     let parts: Vec<Vec<(&str, &Tensor)>> =
