@@ -292,12 +292,11 @@ fn gate(
             (cx.b.abs(from_a)?, cx.b.abs(from_b)?)
         }
     };
+    // Half a floor over a floor is a half, where nothing else is there; elsewhere both are lost in rounding.
     let sum = cx.b.add(d1, d2)?;
-    let floor = cx.b.scalar(super::DEAD, sum)?;
-    let differs = cx.b.op(Binary::Greater, &[sum, floor])?;
-    let ratio = cx.b.div(d1, sum)?;
-    let half = cx.b.scalar(0.5, sum)?;
-    let fraction = cx.b.select(differs, ratio, half)?;
+    let sum = cx.b.add_scalar(sum, super::DEAD)?;
+    let of_a = cx.b.add_scalar(d1, super::DEAD / 2.0)?;
+    let fraction = cx.b.div(of_a, sum)?;
     let mut r = r;
     if contrastive && options.compat == Compat::V1 {
         let zero = cx.b.scalar(0.0, y)?;
