@@ -1,6 +1,6 @@
 //! Sums, products, pass-through and the remaining reductions (specification 5.2, 5.3, 5.5, 5.6).
 
-use exegesis_graph::op::{Binary, ReduceKind, Unary};
+use exegesis_graph::op::{Binary, HardSigmoid, ReduceKind, Unary};
 use exegesis_graph::{Error, Node, Op, Role, ValueId};
 
 use super::linear_core::safe_share;
@@ -292,11 +292,13 @@ fn gate(
             (cx.b.abs(from_a)?, cx.b.abs(from_b)?)
         }
     };
-    // Half a floor over a floor is a half, where nothing else is there; elsewhere both are lost in rounding.
     let sum = cx.b.add(d1, d2)?;
-    let sum = cx.b.add_scalar(sum, super::DEAD)?;
-    let of_a = cx.b.add_scalar(d1, super::DEAD / 2.0)?;
-    let fraction = cx.b.div(of_a, sum)?;
+    // 1 where the sum is 0, 0 from the floor on: cheaper than a comparison and a choice.
+    let neither = cx.b.op(HardSigmoid { alpha: (-1.0 / super::DEAD) as f32, beta: 1.0 }, &[sum])?;
+    let halves = cx.b.mul_scalar(neither, 0.5)?;
+    let floored = cx.b.add_scalar(sum, super::DEAD)?;
+    let ratio = cx.b.div(d1, floored)?;
+    let fraction = cx.b.add(ratio, halves)?;
     let mut r = r;
     if contrastive && options.compat == Compat::V1 {
         let zero = cx.b.scalar(0.0, y)?;
