@@ -118,8 +118,8 @@ impl DlBacktraceRules {
             },
             Op::Binary(Binary::Add | Binary::Sub) | Op::Variadic(Variadic::Sum | Variadic::Mean) => {
                 match (node.role, self.options.const_add) {
-                    // Inside recurrent cells a bias takes nothing here: it belongs to the input-side linear map.
-                    (Role::RecurrentBias, _) => Rule::ToFirstCarrier,
+                    // Biases are in the map of the input here; what is no carrier is an initial state.
+                    (Role::RecurrentSum, _) => Rule::Share,
                     (_, ConstAdd::Pass) if lone() => Rule::ToFirstCarrier,
                     _ => Rule::Share,
                 }

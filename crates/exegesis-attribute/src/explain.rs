@@ -2,7 +2,8 @@
 
 use exegesis_graph::op::{Binary, ReduceKind, Unary};
 use exegesis_graph::passes::{
-    common_subexpressions, dead_code, expand, loop_invariants, raise, roll, unroll,
+    common_subexpressions, dead_code, expand, loop_invariants, quantization as quantization_pairs, raise,
+    roll, step_maps, unroll,
 };
 use exegesis_graph::{Builder, Dim, Graph, Op, Role, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -15,11 +16,11 @@ use crate::explained_input::{ExplainedInput, explained_inputs};
 use crate::gradient::Gradient;
 use crate::ledger::{CHANNELS, Ledger, LedgerNode, column_names};
 use crate::method::Method;
-use crate::recurrence;
 use crate::request::{NodeSelection, Request, Score, Target, Task};
 use crate::rule::RuleSet;
 use crate::seed::{Inputs, Seed, seed};
 use crate::walk::{AppliedRule, Start, Substitution, Walked, carriers, propagate};
+use crate::{quantization, recurrence};
 
 /// An attribution that the graph computes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +109,7 @@ pub fn explain(
 ) -> Result<Explained> {
     loop_invariants::hoist(&mut graph)?;
     raise::raise(&mut graph)?;
+    quantization_pairs::mark(&mut graph);
     observer("raised", &graph);
     let own_outputs = graph.outputs.clone();
     let output = match &request.output {
@@ -122,11 +124,16 @@ pub fn explain(
     let inputs = explained_inputs(&graph, &request.explain)?;
     let roots: Vec<ValueId> = inputs.iter().flat_map(|i| i.roots.iter().copied()).collect();
     let sequence_rows = rows_are_steps(&graph, &inputs, &roots, output)?;
+    step_maps::hoist(&mut graph)?;
     let looped = recurrence::nodes_of_loops(&graph, &roots, output)?;
     unroll_carriers(&mut graph, &roots, output)?;
     expand::expand(&mut graph, &|op| matches!(op, Op::Attention(_) | Op::RotaryEmbedding(_)))?;
     dead_code::eliminate(&mut graph);
     mark_masks(&mut graph, &roots, output)?;
+    let lost = quantization::lost_paths(&graph, &roots, output)?;
+    if !lost.refused.is_empty() {
+        return Err(Error::NoRule { method: request.method.name().to_string(), missing: lost.refused });
+    }
     let rules = rule_set(&graph, &request.method, &roots, output)?;
 
     let mut b = Builder::new(&mut graph, request.method.name())?;
@@ -179,6 +186,12 @@ pub fn explain(
              relevance moves between them, and totals balance over all rows, not row by row"
                 .to_string(),
         );
+    }
+    if !lost.casts.is_empty() {
+        notes.push(format!(
+            "what node {} casts to integers is not explained: integers carry no signal",
+            lost.casts.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ")
+        ));
     }
     notes.extend(recurrence::note(&walked.rules, &looped));
     if !left_out.is_empty() {
@@ -303,6 +316,7 @@ fn unroll_carriers(graph: &mut Graph, roots: &[ValueId], output: ValueId) -> Res
 
 /// Standard operators only, no duplicates, nothing dead.
 fn finish(graph: &mut Graph) -> Result<()> {
+    step_maps::hoist(graph)?;
     expand::expand(graph, &|_| true)?;
     common_subexpressions::merge(graph);
     dead_code::eliminate(graph);

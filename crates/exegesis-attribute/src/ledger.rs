@@ -1,7 +1,7 @@
 //! What came into each node, what went on, and what was absorbed: as nodes of the graph.
 
 use exegesis_graph::op::{Cast, Gather};
-use exegesis_graph::{Builder, DType, Node, ValueId};
+use exegesis_graph::{Builder, DType, Node, Role, ValueId};
 use rustc_hash::FxHashMap;
 
 use crate::{Result, batch::BatchAxis};
@@ -48,6 +48,14 @@ impl Class {
     /// Every class.
     pub const ALL: [Self; 6] =
         [Self::Bias, Self::Dead, Self::Saturation, Self::Constant, Self::InitialState, Self::Compat];
+
+    /// The class of a term of the sum `node`, or of what it chooses, that does not depend on the explained input.
+    pub(crate) fn of_term(node: &Node) -> Self {
+        match node.role {
+            Role::RecurrentSum | Role::RecurrentState => Self::InitialState,
+            _ => Self::Constant,
+        }
+    }
 
     fn column(self) -> usize {
         match self {

@@ -13,6 +13,7 @@ mod ledger;
 mod linear;
 mod method;
 mod movement;
+mod quantization;
 mod recurrence;
 mod request;
 mod reverse_loop;

@@ -275,7 +275,7 @@ fn where_backward(cx: &mut Context<'_, '_>, node: &Node, g: ValueId) -> Result<O
             let lost =
                 if i == 1 { cx.b.select(condition, g, zero)? } else { cx.b.select(condition, zero, g)? };
             cx.b.assume_shape(lost, g);
-            cx.absorb(crate::ledger::Class::Constant, lost)?;
+            cx.absorb(crate::ledger::Class::of_term(node), lost)?;
         }
     }
     Ok(Outcome::Signals(signals))

@@ -66,7 +66,11 @@ pub fn backward(
         .copied()
         .filter(|k| reads(&body.graph, body.captures[*k]) > slices.iter().filter(|s| s.capture == *k).count())
         .collect();
-    let entered = emit_entering_states(cx, node, states)?;
+    let products = products(&body.graph);
+    let entering = body.graph.inputs.iter().skip(OWN).take(states);
+    let kept: Vec<ValueId> = entering.chain(&products).copied().collect();
+    let stacks = emit_stacks(cx, node, &kept)?;
+    let (entered, product_stacks) = stacks.split_at(states.min(stacks.len()));
     let Some(first) = entered.first().copied() else {
         return refuse("a Loop without carried values has no rule");
     };
@@ -209,6 +213,15 @@ pub fn backward(
         totals.into_iter().map(|(channel, class, _)| (channel, class)).collect::<Vec<_>>()
     };
 
+    // The rules have seen the products; their results need not be computed a second time.
+    for (product, stack) in products.iter().zip(product_stacks) {
+        let stack = captures.add(cx.b, &mut reverse, "product_of_trips", *stack);
+        if let Some(id) = reverse.producer(*product) {
+            let node = reverse.node_mut(id);
+            node.op = Gather { axis: 0 }.into();
+            node.inputs = vec![Some(stack), Some(own_inputs[0])];
+        }
+    }
     let carried = initial.len();
     let yes = cx.b.constant(Tensor::scalar(true));
     let mut operands = vec![Some(trips), Some(yes)];
@@ -326,8 +339,23 @@ fn put_back(
     Ok(out)
 }
 
-/// Makes the forward loop also return, stacked over the trips, the states that entered each.
-fn emit_entering_states(cx: &mut Context<'_, '_>, node: &Node, states: usize) -> Result<Vec<ValueId>> {
+/// Results of products with large constant matrices: cheaper to keep than to compute again.
+fn products(body: &Graph) -> Vec<ValueId> {
+    let large = |v: ValueId| {
+        body.constant(v).is_some_and(|t| t.rank() == 2 && t.len() >= LARGE_MATRIX && t.dtype().is_float())
+    };
+    let of_matrix = |n: &Node| {
+        matches!(n.op, Op::MatMul(_) | Op::Linear(_) | Op::Gemm(_)) && n.input(1).is_some_and(large)
+    };
+    let outputs = body.nodes().filter(|(_, n)| of_matrix(n)).filter_map(|(_, n)| n.output(0));
+    outputs.filter(|v| body.value(*v).shape.is_some()).collect()
+}
+
+/// Elements of a matrix whose products are kept.
+const LARGE_MATRIX: usize = 1 << 10;
+
+/// Makes the forward loop also return values of its body (the states that enter a trip first), stacked over the trips.
+fn emit_stacks(cx: &mut Context<'_, '_>, node: &Node, values: &[ValueId]) -> Result<Vec<ValueId>> {
     let Some(id) = node.outputs.iter().flatten().next().and_then(|v| cx.b.graph().producer(*v)) else {
         return Ok(vec![]);
     };
@@ -335,21 +363,21 @@ fn emit_entering_states(cx: &mut Context<'_, '_>, node: &Node, states: usize) ->
     let mut stacks = vec![];
     let mut body = forward.body.clone();
     let trips = Dim::symbol(format!("trips_of_{}", node.name));
-    for k in 0..states {
-        let state = body.graph.inputs[OWN + k];
-        let entering = body.graph.add_op(&format!("entering_state{k}"), Unary::Identity, &[state]);
-        body.graph.outputs.push(entering);
-        let value = body.graph.value(state).clone();
-        body.graph.value_mut(entering).dtype = value.dtype;
-        body.graph.value_mut(entering).shape.clone_from(&value.shape);
-        let shape = node
-            .input(OWN + k)
+    for (k, inner) in values.iter().enumerate() {
+        let name = format!("kept_of_trip{k}");
+        let kept = body.graph.add_op(&name, Unary::Identity, &[*inner]);
+        body.graph.outputs.push(kept);
+        let value = body.graph.value(*inner).clone();
+        body.graph.value_mut(kept).dtype = value.dtype;
+        body.graph.value_mut(kept).shape.clone_from(&value.shape);
+        // The outer graph may know more of a state than the body does.
+        let is_state = body.graph.inputs.get(OWN + k) == Some(inner);
+        let known = node.input(OWN + k).filter(|_| is_state);
+        let shape = known
             .and_then(|v| cx.b.graph().value(v).shape.clone())
             .or(value.shape)
             .map(|s| std::iter::once(trips.clone()).chain(s).collect());
-        let stack =
-            cx.b.graph_mut().add_value(&format!("{}/entering_state{k}", node.name), value.dtype, shape);
-        stacks.push(stack);
+        stacks.push(cx.b.graph_mut().add_value(&format!("{}/{name}", node.name), value.dtype, shape));
     }
     cx.b.graph_mut().replace_op(id, Op::Loop(Box::new(Loop { body })), &stacks)?;
     Ok(stacks)

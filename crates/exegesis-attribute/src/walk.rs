@@ -11,7 +11,7 @@ use crate::error::{Error, MissingRule};
 use crate::gradient::Gradient;
 use crate::ledger::Ledger;
 use crate::rule::{Context, Flow, OneHot, Outcome, RuleSet, Within};
-use crate::{Result, reverse_loop};
+use crate::{Result, quantization, reverse_loop};
 
 /// What to do at a node without a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -86,10 +86,11 @@ pub fn carriers(graph: &Graph, roots: &[ValueId], targets: &[ValueId]) -> Result
         }
         if node.inputs.iter().flatten().any(|v| carriers.contains(v)) {
             // Index and truth values carry nothing: a path through them ends.
+            let carries = |o: &ValueId| {
+                graph.value(*o).dtype.is_none_or(|t| t.is_float()) || quantization::handles(node)
+            };
             let outputs = node.outputs.iter().flatten().copied();
-            carriers.extend(
-                outputs.filter(|o| needed.contains(o) && graph.value(*o).dtype.is_none_or(|t| t.is_float())),
-            );
+            carriers.extend(outputs.filter(|o| needed.contains(o) && carries(o)));
         }
     }
     Ok(carriers)
@@ -240,9 +241,12 @@ pub fn propagate(
             flows,
             within: Within::default(),
         };
-        let outcomes = match reverse_loop::handles(&node.op) {
-            true => reverse_loop::backward(rules, &mut cx, &node, &incoming, on_missing),
-            false => rules.backward_channels(&mut cx, &node, &incoming),
+        let outcomes = if reverse_loop::handles(&node.op) {
+            reverse_loop::backward(rules, &mut cx, &node, &incoming, on_missing)
+        } else if quantization::handles(&node) {
+            quantization::backward(&mut cx, &node, &incoming, rules.is_relevance())
+        } else {
+            rules.backward_channels(&mut cx, &node, &incoming)
         };
         let mut outcomes = match outcomes {
             Ok(outcomes) => outcomes,

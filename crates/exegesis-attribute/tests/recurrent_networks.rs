@@ -8,7 +8,7 @@ mod common;
 mod recurrent_oracle;
 
 use common::{Batch, Net, Random, array, assert_close, largest, walk};
-use exegesis_attribute::{DlBacktrace, DlBacktraceRules, Method, Request, explain};
+use exegesis_attribute::{DlBacktrace, DlBacktraceRules, LEDGER_COLUMNS, Method, Request, explain};
 use exegesis_graph::op::{self, Binary, Direction, Gru, Lstm, OneMinusSigmoid, Unary};
 use exegesis_graph::passes::infer::ShapeInference;
 use exegesis_graph::passes::raise::{Pattern, raise};
@@ -188,6 +188,7 @@ fn check(what: &str, op: impl Into<Op>, given: Given, cell: &dyn Fn(&Weights, &S
     let seeds = seeds(&layer);
     let want = expected(&layer, &seeds, cell);
     assert!(want.iter().all(|w| largest(w) > 0.0));
+    let mut absorbed = vec![];
     for rolled in [false, true] {
         let mut net = layer_net(&layer);
         let outputs = match rolled {
@@ -202,6 +203,20 @@ fn check(what: &str, op: impl Into<Op>, given: Given, cell: &dyn Fn(&Weights, &S
         for (got, want) in walked.signals.iter().zip(&want) {
             assert_close(&format!("{what}, rolled {rolled}"), &got.data, want, 1e-9, 0.0);
         }
+        let column = |name: &str| {
+            let place = LEDGER_COLUMNS.iter().position(|c| *c == name).unwrap();
+            walked.ledger.iter().map(|(_, columns)| columns[place]).sum::<f64>()
+        };
+        // Beyond the end of a sequence the output is a constant 0, which keeps its seed.
+        let classes = ["bias", "initial_state", "constant"].map(column);
+        assert_eq!(classes[2] > 0.0, given.lengths.is_some(), "{what}: {classes:?}");
+        assert_eq!(classes[1] > 0.0, given.initial && !given.explain_initial, "{what}: {classes:?}");
+        // The bias behind the reset gate is part of what a given initial state makes, where steps stand by themselves.
+        let [bias, initial, constant] = classes;
+        absorbed.push(match given.initial && !given.explain_initial {
+            true => [bias + initial, 0.0, constant],
+            false => classes,
+        });
         if let Some(lengths) = given.lengths {
             for (row, length) in lengths.iter().enumerate() {
                 let beyond = (row * STEPS + length) * FEATURES..(row + 1) * STEPS * FEATURES;
@@ -209,6 +224,8 @@ fn check(what: &str, op: impl Into<Op>, given: Given, cell: &dyn Fn(&Weights, &S
             }
         }
     }
+    // The table is float32.
+    assert_close(&format!("{what}: classes"), &absorbed[0], &absorbed[1], 1e-5, 1e-9);
 }
 
 fn layer_net(layer: &Layer) -> Net {

@@ -62,10 +62,14 @@ pub enum Role {
     Plain,
     /// Product of a gate and a state inside a recurrent cell.
     RecurrentGate,
-    /// Addition of a bias inside a recurrent cell.
-    RecurrentBias,
+    /// Choice between the new state of a recurrent cell and the old one, which samples keep that have ended.
+    RecurrentState,
+    /// Sum of the maps of input and state before a gate of a recurrent cell.
+    RecurrentSum,
     /// Addition of a mask or bias to attention scores.
     AttentionMask,
+    /// Quantisation of a value that is dequantised right behind, or that dequantisation.
+    FakeQuantization,
     /// Product of an expert's output and its gate.
     ExpertGate,
 }

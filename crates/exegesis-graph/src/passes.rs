@@ -12,11 +12,13 @@ pub mod fold_batch_norm;
 pub mod infer;
 pub mod loop_invariants;
 pub mod print;
+pub mod quantization;
 pub mod raise;
 mod recurrent;
 pub mod roll;
 pub mod specialise;
 mod splice;
+pub mod step_maps;
 pub mod unroll;
 
 use crate::{Evaluator, Graph, Result};

@@ -207,7 +207,7 @@ pub fn sum(
             signals[channel].push(if cx.carries(node, k) {
                 Some(cx.b.sum_to(part, *operand)?)
             } else {
-                cx.absorb(Class::Constant, part)?;
+                cx.absorb(Class::of_term(node), part)?;
                 None
             });
         }

@@ -1,6 +1,6 @@
 //! Sums, products, pass-through and the remaining reductions (specification 5.2, 5.3, 5.5, 5.6).
 
-use exegesis_graph::op::{Binary, ReduceKind, Unary};
+use exegesis_graph::op::{Binary, HardSigmoid, ReduceKind, Unary};
 use exegesis_graph::{Error, Node, Op, Role, ValueId};
 
 use super::linear_core::safe_share;
@@ -191,7 +191,7 @@ pub fn share(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcom
         if cx.carries(node, i) {
             signals.push(Some(cx.b.sum_to(part, operand)?));
         } else {
-            cx.absorb(Class::Constant, part)?;
+            cx.absorb(Class::of_term(node), part)?;
             signals.push(None);
         }
     }
@@ -293,11 +293,12 @@ fn gate(
         }
     };
     let sum = cx.b.add(d1, d2)?;
-    let floor = cx.b.scalar(super::DEAD, sum)?;
-    let differs = cx.b.op(Binary::Greater, &[sum, floor])?;
-    let ratio = cx.b.div(d1, sum)?;
-    let half = cx.b.scalar(0.5, sum)?;
-    let fraction = cx.b.select(differs, ratio, half)?;
+    // 1 where the sum is 0, 0 from the floor on: cheaper than a comparison and a choice.
+    let neither = cx.b.op(HardSigmoid { alpha: (-1.0 / super::DEAD) as f32, beta: 1.0 }, &[sum])?;
+    let halves = cx.b.mul_scalar(neither, 0.5)?;
+    let floored = cx.b.add_scalar(sum, super::DEAD)?;
+    let ratio = cx.b.div(d1, floored)?;
+    let fraction = cx.b.add(ratio, halves)?;
     let mut r = r;
     if contrastive && options.compat == Compat::V1 {
         let zero = cx.b.scalar(0.0, y)?;
@@ -326,7 +327,9 @@ fn to_gate_and_state(
         if cx.carries(node, i) {
             signals.push(Some(cx.b.sum_to(part, operand)?));
         } else {
-            cx.absorb(Class::InitialState, part)?;
+            // A vector is what is left of a product with a zero state: its bias.
+            let is_bias = cx.b.graph().constant(operand).is_some_and(|t| t.rank() <= 1);
+            cx.absorb(if is_bias { Class::Bias } else { Class::InitialState }, part)?;
             signals.push(None);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::op::{Binary, Concat, Split, Squeeze, Unsqueeze};
+use crate::op::{Binary, Concat, Split, Squeeze, Unsqueeze, Variadic};
 use crate::{Graph, NodeId, Op, Origin, Result, Role, Tensor, ValueId};
 
 /// Appends nodes to a graph under a name prefix.
@@ -72,6 +72,19 @@ impl<'g> Emitter<'g> {
         let value = self.op(name, Binary::Mul, &[gate, state]);
         if let Some(node) = self.graph.producer(value) {
             self.graph.node_mut(node).role = Role::RecurrentGate;
+        }
+        value
+    }
+
+    /// Appends the sum of the terms before a gate; one term is itself.
+    pub(in crate::passes) fn sum(&mut self, name: &str, terms: &[ValueId]) -> ValueId {
+        let value = match terms {
+            [only] => return *only,
+            [_, _] => self.op(name, Binary::Add, terms),
+            _ => self.op(name, Variadic::Sum, terms),
+        };
+        if let Some(node) = self.graph.producer(value) {
+            self.graph.node_mut(node).role = Role::RecurrentSum;
         }
         value
     }

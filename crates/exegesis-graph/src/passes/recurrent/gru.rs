@@ -127,7 +127,7 @@ impl Cell for Gru {
 
 fn plus(e: &mut Emitter<'_>, name: &str, x: ValueId, y: Option<ValueId>) -> ValueId {
     match y {
-        Some(y) => e.op(name, Binary::Add, &[x, y]),
+        Some(y) => e.sum(name, &[x, y]),
         None => x,
     }
 }

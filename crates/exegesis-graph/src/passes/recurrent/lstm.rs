@@ -4,7 +4,7 @@ use super::Cell;
 use super::activation::Activation;
 use super::emit::Emitter;
 use super::weights::Weights;
-use crate::op::{Binary, MatMul, Unary, Variadic};
+use crate::op::{Binary, MatMul, Unary};
 use crate::{DType, Error, Result, ValueId};
 
 /// The stored order of gates is i, o, f, g (`c` in ONNX).
@@ -113,7 +113,7 @@ impl Lstm {
             if k.peepholes.iter().any(Option::is_some) {
                 wholes.push(("split_h", recurrent));
             } else {
-                wholes = vec![("split", e.op("gates", Binary::Add, &[x, recurrent]))];
+                wholes = vec![("split", e.sum("gates", &[x, recurrent]))];
             }
         }
         Ok(Terms(wholes.into_iter().map(|(name, whole)| e.split(name, whole, -1, 4, k.hidden)).collect()))
@@ -131,9 +131,5 @@ fn total(
     if let (Some(p), Some(c)) = (p, c) {
         terms.push(e.op(&format!("{gate}_peephole"), Binary::Mul, &[c, p]));
     }
-    match terms[..] {
-        [only] => only,
-        [a, b] => e.op(&format!("{gate}_sum"), Binary::Add, &[a, b]),
-        _ => e.op(&format!("{gate}_sum"), Variadic::Sum, &terms),
-    }
+    e.sum(&format!("{gate}_sum"), &terms)
 }

@@ -4,7 +4,7 @@ use super::Cell;
 use super::activation::Activation;
 use super::emit::Emitter;
 use super::weights::Weights;
-use crate::op::{Binary, MatMul, Unary};
+use crate::op::{MatMul, Unary};
 use crate::{DType, Error, Result, ValueId};
 
 /// `h' = t(W x + U h + b)`.
@@ -39,7 +39,7 @@ impl Cell for Rnn {
         let sum = match h {
             Some(h) => {
                 let recurrent = e.op("recurrent", MatMul {}, &[*h, weight]);
-                e.op("sum", Binary::Add, &[x, recurrent])
+                e.sum("sum", &[x, recurrent])
             }
             None => x,
         };

@@ -3,7 +3,7 @@
 use super::emit::Emitter;
 use crate::op::{Binary, Where};
 use crate::passes::recurrent::{Layer, Lengths, number};
-use crate::{DType, Dim, Error, Graph, NodeId, Result, Tensor, ValueId};
+use crate::{DType, Dim, Error, Graph, NodeId, Result, Role, Tensor, ValueId};
 
 /// Replaces the layer `id` by its steps.
 pub(super) fn unroll(graph: &mut Graph, id: NodeId) -> Result<()> {
@@ -121,7 +121,11 @@ impl Run<'_> {
         let valid = e.op("valid", Binary::Greater, &[lengths.value, index]);
         let mut states = vec![];
         for (s, (new, old)) in new.iter().zip(old).enumerate() {
-            states.push(Some(e.op(&format!("state_{s}"), Where {}, &[valid, *new, old.unwrap_or(zero)])));
+            let state = e.op(&format!("state_{s}"), Where {}, &[valid, *new, old.unwrap_or(zero)]);
+            if let Some(node) = e.graph.producer(state) {
+                e.graph.node_mut(node).role = Role::RecurrentState;
+            }
+            states.push(Some(state));
         }
         self.rows.extend(new.first().map(|h| e.op("row", Where {}, &[valid, *h, zero])));
         Ok(states)

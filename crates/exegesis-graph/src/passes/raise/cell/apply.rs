@@ -22,6 +22,11 @@ pub(super) fn apply(graph: &mut Graph, cell: &Cell) -> Result<bool> {
     }
     for transfer in &cell.transfers {
         changed |= move_biases(graph, transfer)?;
+        for join in &transfer.joins {
+            let role = &mut graph.node_mut(*join).role;
+            changed |= *role != Role::RecurrentSum;
+            *role = Role::RecurrentSum;
+        }
     }
     Ok(changed)
 }

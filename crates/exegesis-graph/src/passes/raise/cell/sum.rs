@@ -17,6 +17,8 @@ pub(super) struct Sum {
     pub(super) constants: Vec<Addition>,
     /// Other terms.
     pub(super) others: Vec<ValueId>,
+    /// Additions of terms that are no constants.
+    pub(super) joins: Vec<NodeId>,
 }
 
 /// Columns of a product with a constant matrix.
@@ -45,6 +47,8 @@ pub(super) struct Transfer {
     pub(super) from: Option<Linear>,
     /// The map of the input.
     pub(super) to: Linear,
+    /// The additions of both.
+    pub(super) joins: Vec<NodeId>,
 }
 
 impl Sum {
@@ -52,7 +56,7 @@ impl Sum {
     pub(super) fn of(view: &View<'_>, value: ValueId) -> Option<Self> {
         let (root, _) = strip(view, value)?;
         let width = view.dims(root)?.last().and_then(Dim::fixed)?;
-        let mut sum = Self { width, linears: vec![], constants: vec![], others: vec![] };
+        let mut sum = Self { width, linears: vec![], constants: vec![], others: vec![], joins: vec![] };
         sum.collect(view, root, 0..width, true, true, 0)?;
         Some(sum)
     }
@@ -102,6 +106,7 @@ impl Sum {
             if width(a).is_none() || width(a) != width(b) {
                 return None;
             }
+            self.joins.push(id);
             for term in [a, b] {
                 let alone = alone && read_by_one(view, term, id, &columns);
                 self.collect(view, term, columns.clone(), outer, alone, depth + 1)?;
@@ -147,7 +152,8 @@ impl Sum {
         }
         let from = states.pop().filter(|part| part.alone);
         let to = inputs.pop().filter(|part| part.alone)?;
-        Some(Transfer { width: self.width, constants: self.constants.clone(), from, to })
+        let (constants, joins) = (self.constants.clone(), self.joins.clone());
+        Some(Transfer { width: self.width, constants, from, to, joins })
     }
 }
 
