@@ -141,8 +141,9 @@ impl<'g> View<'g> {
         }
         for id in &list {
             for output in self.graph.node(*id).outputs.iter().flatten() {
-                // An output that is also an operand (`y = split(x)`, part of which goes on) stays.
-                let own = boundary.contains(output) || self.only_read_by(*output, &inside);
+                // An output that is also an operand (`y = split(x)`, part of which goes on) stays, and so does a no-op
+                // on an operand, as where a norm and the residual path both read `cast(x)`.
+                let own = boundary.contains(&self.skip(*output)) || self.only_read_by(*output, &inside);
                 if !own && !found.keep_shared {
                     return None;
                 }
