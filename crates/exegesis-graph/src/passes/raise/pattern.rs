@@ -41,7 +41,7 @@ pub(super) struct NewNode {
     pub(super) part: &'static str,
     /// What it computes.
     pub(super) op: Op,
-    /// Its operands; the last one has the type of the result.
+    /// Its operands; the last one of real numbers (without one, the last) has the type of the result.
     pub(super) inputs: Vec<Operand>,
     /// Dimensions of the result, if known.
     pub(super) shape: Option<Shape>,
@@ -66,7 +66,7 @@ pub(super) struct Product {
 }
 
 /// Most nodes of one pattern.
-const MAX_INTERIOR: usize = 64;
+const MAX_INTERIOR: usize = 512;
 
 /// A graph that does not change while patterns are sought.
 pub(super) struct View<'g> {
