@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::explained_input::{ExplainedInput, explained_inputs};
 use crate::gradient::Gradient;
 use crate::ledger::{CHANNELS, Ledger, LedgerNode, column_names};
+use crate::look_up;
 use crate::method::Method;
 use crate::recurrence;
 use crate::request::{NodeSelection, Request, Score, Target, Task};
@@ -420,12 +421,13 @@ fn attribution(
             signal = b.mul(*root, signal)?;
         }
         if input.is_tokens && !request.per_dim {
-            let rank = b.rank(signal)?;
-            let id_rank = b.rank(input.input)?;
-            let axes: Vec<usize> = (id_rank..rank).collect();
+            let axes = look_up::embedding_axes(b, *root)?;
             // The first version takes the mean over the embedding.
             let kind = if is_first_version(&request.method) { ReduceKind::Mean } else { ReduceKind::Sum };
             signal = b.reduce(kind, signal, &axes, false)?;
+        }
+        if input.is_tokens {
+            signal = look_up::onto_ids(b, input, *root, signal, request.per_dim)?;
         }
         sum = Some(match sum {
             None => signal,
