@@ -66,10 +66,12 @@ def reference(network: Network) -> dict[str, np.ndarray]:
         probability = explained_scalar(module(*inputs.values()), network)
         for name, gradient in zip(explained, torch.autograd.grad(probability, list(explained.values()))):
             arrays[f"probability-gradient/{name}"] = gradient
-    for name, gradient in zip(explained, gradients):
+    for (name, x), gradient in zip(explained.items(), gradients):
+        transposed = name in network.embeddings() and x.shape[:2] != inputs[name].shape
+        x, gradient = (x.transpose(0, 1), gradient.transpose(0, 1)) if transposed else (x, gradient)
         arrays[f"gradient/{name}"] = gradient
-    for name in network.embeddings():
-        arrays[f"input-x-gradient/{name}"] = arrays[f"gradient/{name}"].mul(explained[name]).sum(-1)
+        if name in network.embeddings():
+            arrays[f"input-x-gradient/{name}"] = (x * gradient).sum(-1)
     return {key: stored(array) for key, array in arrays.items()}
 
 

@@ -19,20 +19,21 @@ class Logits(nn.Module):
         return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
 
 
-def padded_text(vocabulary=40, tokens=9, shorter=6):
-    """Two rows of token ids, the second one padded with zeros from `shorter` on, and their mask."""
+def padded_text(vocabulary=40, tokens=9, shorter=6, left=False):
+    """Two rows of token ids, the second one padded with zeros to `shorter` tokens, and their mask."""
     input_ids = torch.randint(1, vocabulary, (2, tokens))
     attention_mask = torch.ones(2, tokens, dtype=torch.int64)
-    input_ids[1, shorter:] = 0
-    attention_mask[1, shorter:] = 0
+    padding = slice(None, tokens - shorter) if left else slice(shorter, None)
+    input_ids[1, padding] = 0
+    attention_mask[1, padding] = 0
     return {"input_ids": input_ids, "attention_mask": attention_mask}
 
 
-def classifier(model, target, **options):
+def classifier(model, target, left=False, **options):
     """The model as a network; the word embedding is what the library calls the input embedding."""
     module = randomise(Logits(model))
     words = module.model.get_input_embeddings()
-    return Network(module, padded_text(), target=torch.tensor(target), axes=TEXT_AXES, embedding=words, **options)
+    return Network(module, padded_text(left=left), target=torch.tensor(target), axes=TEXT_AXES, embedding=words, **options)
 
 
 SMALL = {
@@ -89,10 +90,10 @@ def hf_electra():
 
 @network
 def hf_xlnet():
-    """Relative attention by shifted scores; the last token is classified."""
+    """Relative attention by shifted scores; the last token is classified, so that padding stands in front."""
     from transformers import XLNetConfig, XLNetForSequenceClassification
 
     config = XLNetConfig(
         vocab_size=40, d_model=16, n_layer=2, n_head=2, d_inner=32, num_labels=3, initializer_range=0.3
     )
-    return classifier(XLNetForSequenceClassification(config), [0, 1], exporters=("legacy",))
+    return classifier(XLNetForSequenceClassification(config), [0, 1], left=True, exporters=("legacy",))
