@@ -138,3 +138,37 @@ fn later_tokens_get_nothing() {
         }
     }
 }
+
+/// Half of what a mixture has goes to its gates and on to the router, half to the experts; a token's experts that were not
+/// chosen get exactly nothing.
+#[test]
+fn a_mixture_shares_with_its_router() {
+    let network = networks().find(|n| n.name == "torch/mixture").unwrap();
+    for (file, sum, mode) in [
+        ("masked", "/Add_9", "mode=default"),
+        ("masked", "/Add_9", "mode=contrastive"),
+        ("gathered", "/ReduceSum_1", "mode=default"),
+        ("gathered", "/ReduceSum_1", "mode=contrastive"),
+        ("stacked", "/Einsum_2", "mode=default"),
+        ("stacked", "/Einsum_2", "mode=contrastive"),
+    ] {
+        let explained = explain(&network, file, mode).unwrap();
+        for (row, channel) in (0..4).flat_map(|row| explained.channels.iter().map(move |c| (row, c))) {
+            let arrived = |node: &str| {
+                let at = explained.nodes.iter().position(|n| n.starts_with(&format!("{node} ("))).unwrap();
+                balance::cell(&explained, row, at, &format!("{channel}in")).unwrap()
+            };
+            let (mixture, router) = (arrived(sum), arrived("/router/MatMul"));
+            assert!((router - mixture / 2.0).abs() < 1e-12, "{file} ({mode}): {router} of {mixture}");
+            if file == "masked" {
+                let experts: Vec<f64> = (0..5).map(|e| arrived(&format!("/MatMul_{}", 2 * e + 1))).collect();
+                assert!((experts.iter().sum::<f64>() - mixture / 2.0).abs() < 1e-12, "{experts:?}");
+                assert_eq!(
+                    experts.iter().filter(|r| **r == 0.0).count(),
+                    2,
+                    "row {row} ({mode}): {experts:?}"
+                );
+            }
+        }
+    }
+}

@@ -34,7 +34,8 @@ pub fn check(explained: &Explained, by_row: bool) -> Result<(), String> {
     Ok(())
 }
 
-fn cell(explained: &Explained, row: usize, node: usize, column: &str) -> Result<f64, String> {
+/// A cell of the ledger.
+pub fn cell(explained: &Explained, row: usize, node: usize, column: &str) -> Result<f64, String> {
     let position = explained.columns.iter().position(|c| c == column);
     let column = position.ok_or_else(|| format!("the ledger has no column {column}"))?;
     let (nodes, width) = (explained.nodes.len(), explained.columns.len());
