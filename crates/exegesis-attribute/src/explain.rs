@@ -337,7 +337,19 @@ fn embedding_adds(graph: &Graph, roots: &[ValueId], output: ValueId) -> Result<F
             if chained {
                 names.insert(node.name.clone());
             }
-            if chained || matches!(&node.op, Op::Unary(exegesis_graph::op::Unary::Identity)) {
+            // A scale (of the square root of the width, say) and movement are no layer.
+            let moved = match &node.op {
+                Op::Binary(Binary::Mul) => lone,
+                Op::Binary(Binary::Div) => lone && node.input(0) == Some(value),
+                Op::Unary(Unary::Identity)
+                | Op::Cast(_)
+                | Op::Reshape(_)
+                | Op::Squeeze(_)
+                | Op::Transpose(_)
+                | Op::Unsqueeze(_) => true,
+                _ => false,
+            };
+            if chained || moved {
                 stack.extend(node.output(0));
             }
         }
