@@ -82,7 +82,7 @@ def categories():
 class CategoryColumns(nn.Module):
     """The same with a table of its own width per column, as most code has it."""
 
-    def __init__(self, sizes=(5, 3, 7), dims=(2, 3, 4), numbers=6, classes=3):
+    def __init__(self, sizes=(6, 7, 8), dims=(2, 3, 4), numbers=6, classes=3):
         super().__init__()
         self.tables = nn.ModuleList(nn.Embedding(size, dim) for size, dim in zip(sizes, dims))
         self.hidden = nn.Linear(numbers + sum(dims), 16)
@@ -96,7 +96,7 @@ class CategoryColumns(nn.Module):
 @network
 def category_columns():
     module = randomise(CategoryColumns())
-    drawn = [torch.randint(0, size, (3,)) for size in (5, 3, 7)]
+    drawn = [torch.randint(0, size, (3,)) for size in (6, 7, 8)]
     return Network(
         module, {"categories": torch.stack(drawn, 1), "numbers": torch.randn(3, 6)}, target=torch.tensor([2, 0, 1])
     )
