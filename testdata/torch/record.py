@@ -14,6 +14,8 @@ import logging
 import sys
 import warnings
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,10 @@ import torch
 from torch import Tensor
 
 from networks import BUILDERS, Network
-from networks.invariance import WAYS, Invariance
+from networks.invariance import WAYS as INVARIANCE
+from networks.invariance import Invariance
+from networks.mixture import WAYS as MIXTURE
+from networks.mixture import Mixture
 
 HERE = Path(__file__).parent
 TOLERANCE = 1e-4
@@ -35,15 +40,14 @@ def reference(network: Network) -> dict[str, np.ndarray]:
     module = copy.deepcopy(network.module).double()
     inputs = {name: x.double().requires_grad_() if x.is_floating_point() else x for name, x in network.inputs.items()}
     explained = {name: x for name, x in inputs.items() if x.requires_grad}
-    ids = next(iter(inputs))
-    if network.embedding is not None:
-        [path] = [path for path, part in network.module.named_modules() if part is network.embedding]
+    paths = {part: path for path, part in network.module.named_modules()}
+    for name, table in network.embeddings().items():
 
-        def detach_embedding(_module, _arguments, embedded):
-            explained[ids] = embedded.detach().requires_grad_()
-            return explained[ids]
+        def detach_embedding(_module, _arguments, embedded, name=name):
+            explained[name] = embedded.detach().requires_grad_()
+            return explained[name]
 
-        module.get_submodule(path).register_forward_hook(detach_embedding)
+        module.get_submodule(paths[table]).register_forward_hook(detach_embedding)
 
     output = module(*inputs.values())
     ends_in_probability = hasattr(module, "logits")
@@ -62,10 +66,12 @@ def reference(network: Network) -> dict[str, np.ndarray]:
         probability = explained_scalar(module(*inputs.values()), network)
         for name, gradient in zip(explained, torch.autograd.grad(probability, list(explained.values()))):
             arrays[f"probability-gradient/{name}"] = gradient
-    for name, gradient in zip(explained, gradients):
+    for (name, x), gradient in zip(explained.items(), gradients):
+        transposed = name in network.embeddings() and x.shape[:2] != inputs[name].shape
+        x, gradient = (x.transpose(0, 1), gradient.transpose(0, 1)) if transposed else (x, gradient)
         arrays[f"gradient/{name}"] = gradient
-    if network.embedding is not None:
-        arrays[f"input-x-gradient/{ids}"] = (explained[ids] * gradients[0]).sum(-1)
+        if name in network.embeddings():
+            arrays[f"input-x-gradient/{name}"] = (x * gradient).sum(-1)
     return {key: stored(array) for key, array in arrays.items()}
 
 
@@ -73,7 +79,8 @@ def explained_scalar(logits: Tensor, network: Network) -> Tensor:
     if network.seed is not None:
         return (network.seed.double() * logits).sum()
     if logits.dim() == 3:
-        logits = logits[:, -1]
+        rows = torch.arange(len(logits))
+        logits = logits[:, -1] if network.positions is None else logits[rows, network.positions]
     return logits.gather(1, network.target[:, None]).sum()
 
 
@@ -93,7 +100,7 @@ def export_legacy(network: Network, opset: int = 17) -> onnx.ModelProto:
         opset_version=opset,
         input_names=list(network.inputs),
         output_names=[network.output],
-        dynamic_axes={name: symbolic(network.axes, x) for name, x in network.inputs.items()}
+        dynamic_axes={name: network.symbolic(name) for name in network.inputs}
         | {network.output: network.output_axes},
     )
     return onnx.load_from_string(file.getvalue())
@@ -101,7 +108,8 @@ def export_legacy(network: Network, opset: int = 17) -> onnx.ModelProto:
 
 def export_dynamo(network: Network) -> onnx.ModelProto:
     """The `torch.export` exporter at its default opset."""
-    dimensions = {name: torch.export.Dim(name, min=2) for name in network.axes.values()}
+    names = {symbol for name in network.inputs for symbol in network.symbolic(name).values()}
+    dimensions = {symbol: torch.export.Dim(symbol, min=2) for symbol in names}
     program = torch.onnx.export(
         network.module,
         tuple(network.inputs.values()),
@@ -110,16 +118,11 @@ def export_dynamo(network: Network) -> onnx.ModelProto:
         input_names=list(network.inputs),
         output_names=[network.output],
         dynamic_shapes=tuple(
-            {axis: dimensions[name] for axis, name in symbolic(network.axes, x).items()}
-            for x in network.inputs.values()
+            {axis: dimensions[symbol] for axis, symbol in network.symbolic(name).items()} for name in network.inputs
         ),
         external_data=False,
     )
     return program.model_proto
-
-
-def symbolic(axes: dict[int, str], x: Tensor) -> dict[int, str]:
-    return {axis: name for axis, name in axes.items() if axis < x.dim()}
 
 
 EXPORTERS = {
@@ -199,27 +202,54 @@ def record(name: str) -> None:
     save_case(folder, arrays)
 
 
-def record_invariance() -> None:
-    """One function written in several ways: a file per way (TorchScript exporter), one shared case."""
-    torch.manual_seed(zlib.crc32(b"invariance"))
+@dataclass
+class Family:
+    """One function written in several ways: a file per way and exporter, one shared case."""
+
+    ways: tuple[str, ...]
+    build: Callable[[], tuple[Callable[[str], torch.nn.Module], dict[str, Tensor], Tensor]]
+    """Draws weights; returns the module of a way, inputs and target."""
+    files: dict[str, str]
+    """What is appended to the name of the way, and the exporter."""
+
+
+def invariance():
     weights = Invariance.weights()
-    features = torch.randn(3, 6)
-    target = torch.tensor([0, 2, 1])
-    networks = {way: Network(Invariance(way, weights).eval(), {"features": features}, target=target) for way in WAYS}
-    arrays = reference(networks["gemm"])
-    folder = HERE / "invariance"
+    return lambda way: Invariance(way, weights), {"features": torch.randn(3, 6)}, torch.tensor([0, 2, 1])
+
+
+def mixture(shared: bool):
+    weights = Mixture.weights()
+    return lambda way: Mixture(way, weights, shared), {"features": torch.randn(4, 6)}, torch.tensor([0, 2, 1, 1])
+
+
+FAMILIES = {
+    "invariance": Family(tuple(INVARIANCE), invariance, {"": "legacy"}),
+    "mixture": Family(tuple(MIXTURE), lambda: mixture(shared=False), {"": "legacy"}),
+    "mixture_shared": Family(tuple(MIXTURE), lambda: mixture(shared=True), {"-legacy": "legacy", "-dynamo": "dynamo"}),
+}
+
+
+def record_family(name: str) -> None:
+    torch.manual_seed(zlib.crc32(name.encode()))
+    family = FAMILIES[name]
+    build, inputs, target = family.build()
+    networks = {way: Network(build(way).eval(), inputs, target=target) for way in family.ways}
+    arrays = reference(networks[family.ways[0]])
+    folder = HERE / name
     folder.mkdir(exist_ok=True)
-    print("invariance")
+    print(name)
     for way, network in networks.items():
-        save_model(export_legacy(network), folder / f"{way}.onnx", network, arrays)
+        for suffix, exporter in family.files.items():
+            save_model(EXPORTERS[exporter](network), folder / f"{way}{suffix}.onnx", network, arrays)
     save_case(folder, arrays)
 
 
 def main() -> None:
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    for name in sys.argv[1:] or [*BUILDERS, "invariance"]:
-        record_invariance() if name == "invariance" else record(name)
+    for name in sys.argv[1:] or [*BUILDERS, *FAMILIES]:
+        record_family(name) if name in FAMILIES else record(name)
 
 
 if __name__ == "__main__":

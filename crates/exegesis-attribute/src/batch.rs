@@ -42,14 +42,17 @@ impl BatchAxis {
 
     fn rows(&self, b: &Builder<'_>, value: ValueId) -> Result<Option<Rows>> {
         let shape = b.shape(value)?;
-        if let Some(axis) = shape.iter().position(|d| *d == self.size).filter(|_| self.size != Dim::Fixed(1))
-        {
-            return Ok(Some(Rows::Axis(axis)));
-        }
-        Ok(match (&self.size, shape.first()) {
-            (Dim::Fixed(1), _) => Some(Rows::Whole),
-            (Dim::Fixed(n), Some(Dim::Fixed(first))) if *n > 0 && first % n == 0 => Some(Rows::OuterFactor),
-            (Dim::Symbol(s), Some(Dim::Symbol(first))) if mentions(first, s) => Some(Rows::OuterFactor),
+        let own = shape.iter().position(|d| *d == self.size);
+        Ok(match (&self.size, own, shape.first()) {
+            (Dim::Fixed(1), ..) => Some(Rows::Whole),
+            (_, Some(0), _) => Some(Rows::Axis(0)),
+            // Another axis of the same size, or that of the rows? Numbers do not tell.
+            (Dim::Fixed(n), Some(_), Some(Dim::Fixed(first))) if *n > 0 && first % n == 0 => None,
+            (_, Some(axis), _) => Some(Rows::Axis(axis)),
+            (Dim::Fixed(n), None, Some(Dim::Fixed(first))) if *n > 0 && first % n == 0 => {
+                Some(Rows::OuterFactor)
+            }
+            (Dim::Symbol(s), None, Some(Dim::Symbol(first))) if mentions(first, s) => Some(Rows::OuterFactor),
             _ => None,
         })
     }

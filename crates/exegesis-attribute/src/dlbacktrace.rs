@@ -9,6 +9,7 @@ mod elementwise;
 mod linear_core;
 pub mod options;
 mod saturation;
+mod scatter;
 
 use exegesis_graph::op::{Binary, ResizeMode, Unary, Variadic};
 use exegesis_graph::{Graph, Node, Op, Role, ValueId};
@@ -57,6 +58,8 @@ enum Rule {
     Product,
     /// Sums of products of two activations.
     Bilinear,
+    /// Additive scatters.
+    Scatter,
     /// Norms and products along axes.
     Reduction(exegesis_graph::op::ReduceKind),
     /// Batch normalisation as a linear layer.
@@ -73,7 +76,7 @@ impl Rule {
             Self::Movement => "index map",
             Self::PassTo(_) | Self::PassToData | Self::ToFirstCarrier => "pass",
             Self::Halves => "halves",
-            Self::Share => "share",
+            Self::Share | Self::Scatter => "share",
             Self::Product => "product",
             Self::Bilinear => "bilinear",
             Self::Reduction(_) => "share of a reduction",
@@ -100,6 +103,9 @@ impl DlBacktraceRules {
                 Op::Resize(resize) if resize.mode == ResizeMode::Nearest => Rule::Copy(map),
                 _ => Rule::Linear(map),
             });
+        }
+        if scatter::is_addition(&node.op) {
+            return Ok(Rule::Scatter);
         }
         if movement::handles(&node.op) {
             return Ok(Rule::Movement);
@@ -185,6 +191,10 @@ impl DlBacktraceRules {
                 cx.rule = "bilinear";
                 Some(contrast::bilinear(cx, node, r)?)
             }
+            Rule::Scatter => {
+                cx.rule = "share";
+                Some(scatter::contrastive(cx, node, r)?)
+            }
             _ => None,
         })
     }
@@ -252,6 +262,7 @@ impl RuleSet for DlBacktraceRules {
             Rule::Share => elementwise::share(cx, node, r),
             Rule::Product => elementwise::product(cx, node, r, &self.options),
             Rule::Bilinear => bilinear::default_mode(cx, node, r, self.options.bilinear),
+            Rule::Scatter => scatter::default_mode(cx, node, r),
             Rule::Reduction(kind) => elementwise::reduction(cx, node, kind, r),
             Rule::Affine => elementwise::affine_norm(cx, node, r),
             Rule::Movement => Ok(Outcome::NoRule("only its first output has a rule".into())),

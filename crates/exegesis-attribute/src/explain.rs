@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::explained_input::{ExplainedInput, explained_inputs};
 use crate::gradient::Gradient;
 use crate::ledger::{CHANNELS, Ledger, LedgerNode, column_names};
+use crate::look_up;
 use crate::method::Method;
 use crate::request::{NodeSelection, Request, Score, Target, Task};
 use crate::rule::RuleSet;
@@ -350,7 +351,19 @@ fn embedding_adds(graph: &Graph, roots: &[ValueId], output: ValueId) -> Result<F
             if chained {
                 names.insert(node.name.clone());
             }
-            if chained || matches!(&node.op, Op::Unary(exegesis_graph::op::Unary::Identity)) {
+            // A scale (of the square root of the width, say) and movement are no layer.
+            let moved = match &node.op {
+                Op::Binary(Binary::Mul) => lone,
+                Op::Binary(Binary::Div) => lone && node.input(0) == Some(value),
+                Op::Unary(Unary::Identity)
+                | Op::Cast(_)
+                | Op::Reshape(_)
+                | Op::Squeeze(_)
+                | Op::Transpose(_)
+                | Op::Unsqueeze(_) => true,
+                _ => false,
+            };
+            if chained || moved {
                 stack.extend(node.output(0));
             }
         }
@@ -434,12 +447,13 @@ fn attribution(
             signal = b.mul(*root, signal)?;
         }
         if input.is_tokens && !request.per_dim {
-            let rank = b.rank(signal)?;
-            let id_rank = b.rank(input.input)?;
-            let axes: Vec<usize> = (id_rank..rank).collect();
+            let axes = look_up::embedding_axes(b, *root)?;
             // The first version takes the mean over the embedding.
             let kind = if is_first_version(&request.method) { ReduceKind::Mean } else { ReduceKind::Sum };
             signal = b.reduce(kind, signal, &axes, false)?;
+        }
+        if input.is_tokens {
+            signal = look_up::onto_ids(b, input, *root, signal, request.per_dim)?;
         }
         sum = Some(match sum {
             None => signal,

@@ -1,6 +1,8 @@
 //! Which inputs get attributions, and at which value of the graph they are read.
 
+use exegesis_graph::op::{Binary, Unary};
 use exegesis_graph::{Graph, Op, ValueId};
+use rustc_hash::FxHashSet;
 
 use crate::error::{Error, Result};
 
@@ -116,12 +118,12 @@ fn is_decoder(name: &str) -> bool {
     name.to_lowercase().contains("decoder")
 }
 
-/// Outputs of the table look-ups that the ids feed, through casts, index movement and bounds only.
+/// Outputs of the table look-ups that the ids feed, through casts, index movement, bounds and offsets only.
 fn embeddings(graph: &Graph, ids: ValueId) -> Vec<ValueId> {
     let consumers = graph.consumers();
     let mut found = vec![];
     let mut stack = vec![ids];
-    let mut seen = rustc_hash::FxHashSet::default();
+    let mut seen = FxHashSet::default();
     while let Some(value) = stack.pop() {
         if !seen.insert(value) {
             continue;
@@ -135,6 +137,16 @@ fn embeddings(graph: &Graph, ids: ValueId) -> Vec<ValueId> {
                         found.extend(node.output(0));
                     }
                 }
+                Op::Gather(_) if node.input(0) == Some(value) && is_constant(graph, node.input(1)) => {
+                    stack.extend(node.output(0));
+                }
+                // Columns that share a table look it up from offsets on.
+                Op::Binary(Binary::Add | Binary::Sub)
+                    if node.input(0) == Some(value) && is_constant(graph, node.input(1))
+                        || node.input(1) == Some(value) && is_constant(graph, node.input(0)) =>
+                {
+                    stack.extend(node.output(0));
+                }
                 Op::Cast(_)
                 | Op::Reshape(_)
                 | Op::Flatten(_)
@@ -144,7 +156,7 @@ fn embeddings(graph: &Graph, ids: ValueId) -> Vec<ValueId> {
                 | Op::Slice(_)
                 | Op::Clip(_)
                 | Op::Expand(_)
-                | Op::Unary(exegesis_graph::op::Unary::Identity)
+                | Op::Unary(Unary::Identity)
                     if node.input(0) == Some(value) =>
                 {
                     stack.extend(node.output(0));
@@ -156,4 +168,8 @@ fn embeddings(graph: &Graph, ids: ValueId) -> Vec<ValueId> {
     found.sort();
     found.dedup();
     found
+}
+
+fn is_constant(graph: &Graph, value: Option<ValueId>) -> bool {
+    value.is_some_and(|v| graph.constant(v).is_some())
 }

@@ -11,6 +11,7 @@ mod explained_input;
 mod gradient;
 mod ledger;
 mod linear;
+mod look_up;
 mod method;
 mod movement;
 mod quantization;

@@ -738,7 +738,11 @@ pub fn divide_by_count(cx: &mut Context<'_, '_>, g: ValueId, x: ValueId, axes: &
     let shape = cx.b.shape(x)?.clone();
     let fixed: Option<usize> = axes.iter().map(|a| shape[*a].fixed()).product();
     match fixed {
-        Some(n) => Ok(cx.b.mul_scalar(g, 1.0 / n.max(1) as f64)?),
+        Some(n) => {
+            // A factor 1/n would be rounded.
+            let n = cx.b.scalar(n.max(1) as f64, g)?;
+            Ok(cx.b.div(g, n)?)
+        }
         None => {
             let mut count = None;
             for axis in axes {

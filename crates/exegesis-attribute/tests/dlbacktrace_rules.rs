@@ -29,6 +29,11 @@ const REFUSED: [(&str, &str); 4] = [
 
 for_each_family!(check);
 
+#[test]
+fn additive_scatters() {
+    check(operators::selection::additions());
+}
+
 /// Which values of the inputs are 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Zeros {
@@ -168,8 +173,8 @@ const PASS_THROUGH: [&str; 7] = [
 fn refusals_name_the_operator() {
     let without_relevance = operators::GRADIENT_FAMILIES.iter().flat_map(|(_, cases)| cases());
     for case in operators::refused::cases().into_iter().chain(without_relevance) {
-        // Operators beside a product that has a rule.
-        if case.name.contains(" beside ") {
+        // Operators beside a product that has a rule, and scatters that have one.
+        if case.name.contains(" beside ") || operators::selection::is_addition(&case) {
             continue;
         }
         let mut net = Net::new(1, Batch::Symbolic);

@@ -6,93 +6,14 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-use common::{assert_close, npz};
+use common::assert_close;
+use common::networks::{Axes, FILES, Recorded, explained, prepared};
 use exegesis_attribute::{
-    BatchAxis, Gradient, LEDGER_COLUMNS, Ledger, Method, OnMissingRule, Request, Score, Target, explain,
-    propagate,
+    BatchAxis, Gradient, LEDGER_COLUMNS, Ledger, Method, OnMissingRule, Request, Score, Target, Task,
+    explain, propagate,
 };
-use exegesis_graph::{Builder, DType, Graph, onnx, passes};
-use exegesis_reference::{Array, Reference, run};
-
-/// Every network with its files.
-const FILES: &[(&str, &[&str])] = &[
-    ("torch/residual_cnn", &["legacy", "dynamo"]),
-    ("torch/unet", &["legacy", "dynamo"]),
-    ("torch/conv1d", &["legacy", "dynamo"]),
-    ("torch/conv3d", &["legacy", "dynamo"]),
-    ("torch/recurrent", &["legacy", "dynamo"]),
-    ("torch/recurrent_lengths", &["legacy"]),
-    ("torch/bert", &["legacy", "dynamo", "legacy-opset14"]),
-    ("torch/hf_bert", &["legacy", "dynamo"]),
-    ("torch/hf_distilbert", &["legacy", "dynamo"]),
-    ("torch/llama", &["legacy", "dynamo"]),
-    ("torch/vit", &["legacy", "dynamo", "legacy-opset14"]),
-    ("torch/mlp", &["legacy", "dynamo"]),
-    ("torch/mlp_binary", &["legacy", "dynamo"]),
-    ("torch/invariance", &["gemm", "matmul", "conv", "einsum", "mulsum"]),
-    ("keras/keras_cnn", &["model"]),
-    ("keras/keras_lstm", &["model"]),
-    ("keras/keras_gru", &["model"]),
-];
-
-fn folder(network: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(network)
-}
-
-#[derive(Clone)]
-struct Recorded(BTreeMap<String, Array>);
-
-impl Recorded {
-    fn of(network: &str) -> Self {
-        Self(npz::read(&folder(network).join("case.npz")))
-    }
-
-    /// Arrays under `prefix/`, by the rest of their name.
-    fn under(&self, prefix: &str) -> Vec<(&str, &Array)> {
-        let start = format!("{prefix}/");
-        self.0.iter().filter_map(|(key, array)| Some((key.strip_prefix(&start)?, array))).collect()
-    }
-
-    /// The same with these rows only.
-    fn rows(&self, order: &[usize]) -> Self {
-        let mut chosen = self.clone();
-        for array in chosen.0.values_mut() {
-            let width = array.len() / array.shape[0];
-            array.data = order.iter().flat_map(|r| array.data[r * width..(r + 1) * width].to_vec()).collect();
-            array.shape[0] = order.len();
-        }
-        chosen
-    }
-
-    fn inputs(&self) -> Vec<(&str, Array)> {
-        self.under("input").into_iter().map(|(name, array)| (name, array.clone())).collect()
-    }
-}
-
-/// Which axes of the inputs are numbers.
-#[derive(Clone, Copy, Debug)]
-enum Axes {
-    /// As exported: batch, tokens and steps are symbols.
-    Symbolic,
-    /// All those of the recorded arrays.
-    Fixed,
-}
-
-fn prepared(network: &str, file: &str, axes: Axes) -> Graph {
-    let path = folder(network).join(format!("{file}.onnx"));
-    let mut graph = onnx::read_file(&path).unwrap().graph;
-    if let Axes::Fixed = axes {
-        let recorded = Recorded::of(network);
-        let inputs = recorded.inputs();
-        let shapes: Vec<(&str, &[usize])> = inputs.iter().map(|(n, a)| (*n, a.shape.as_slice())).collect();
-        passes::specialise::specialise(&mut graph, &shapes).unwrap();
-    }
-    passes::prepare(&mut graph, &Reference, &mut |_, _| ()).unwrap();
-    graph
-}
+use exegesis_graph::{Builder, DType};
+use exegesis_reference::{Array, run};
 
 /// Explains the target of every row and runs the result.
 fn attributions(network: &str, file: &str, axes: Axes, request: &Request) -> Result<Outputs, String> {
@@ -107,10 +28,12 @@ fn attributions_of(
     axes: Axes,
     request: &Request,
 ) -> Result<Outputs, String> {
-    let mut request = request.clone();
+    let mut request = Request { explain: explained(network), ..request.clone() };
     let target = recorded.0.get("target");
     if target.is_some() {
         request.target = Target::Input;
+        // One decoded token; all of them are another task.
+        request.task = (network == "torch/hf_t5").then_some(Task::NextToken);
     }
     let explained =
         explain(prepared(network, file, axes), &request, &mut |_, _| ()).map_err(|e| e.to_string())?;
@@ -178,7 +101,9 @@ fn gradients_are_those_of_the_frameworks() {
             // Recorded for a seed of its own, below.
             return Ok(());
         }
-        let request = Request { per_dim: true, ..Request::new(Method::Gradient) };
+        // The tables of `category_columns` differ in width.
+        let per_dim = network != "torch/category_columns";
+        let request = Request { per_dim, ..Request::new(Method::Gradient) };
         let got = attributions(network, file, axes, &request)?;
         compare("gradient", &got.attributions, &recorded.under("gradient"))
     });
@@ -211,13 +136,14 @@ fn input_times_gradient_per_token() {
     });
 }
 
-/// `unet` is seeded with a tensor of the output's shape.
+/// Some networks are seeded with a tensor of the output's shape.
 #[test]
 fn gradients_of_a_given_seed() {
-    let files = ["legacy", "dynamo"];
-    for (file, axes) in files.into_iter().flat_map(|f| [(f, Axes::Symbolic), (f, Axes::Fixed)]) {
-        let recorded = Recorded::of("torch/unet");
-        let mut graph = prepared("torch/unet", file, axes);
+    let files =
+        ["torch/unet", "torch/box_regressor"].into_iter().flat_map(|n| [(n, "legacy"), (n, "dynamo")]);
+    for ((network, file), axes) in files.flat_map(|f| [(f, Axes::Symbolic), (f, Axes::Fixed)]) {
+        let recorded = Recorded::of(network);
+        let mut graph = prepared(network, file, axes);
         let (output, input) = (graph.outputs[0], graph.inputs[0]);
         let mut b = Builder::new(&mut graph, "gradient").unwrap();
         let shape = b.shape(output).unwrap().clone();

@@ -90,6 +90,35 @@ fn bert_of_both_exporters() {
 }
 
 #[test]
+fn classifiers_of_transformers() {
+    for file in ["legacy", "dynamo"] {
+        let parts = [("Attention", 2), ("LayerNormalization", 5), ("Softmax", 0), ("MatMul", 0)];
+        finds("hf_albert", file, &[(Attention, 2)], &[&parts[..], &[("Gelu", 2)]].concat());
+        finds("hf_roberta", file, &[(Attention, 2)], &[&parts[..], &[("Gelu", 2)]].concat());
+        finds("hf_electra", file, &[(Attention, 2)], &[&parts[..], &[("Gelu", 3)]].concat());
+    }
+}
+
+#[test]
+fn t5_of_both_exporters() {
+    for file in ["legacy", "dynamo"] {
+        let parts = [("RMSNormalization", 10), ("Gelu", 3)];
+        finds("hf_t5", file, &[(RmsNormalization, 10)], &parts);
+    }
+}
+
+/// The norms read what the residual path reads through a cast.
+#[test]
+fn decoders_of_transformers() {
+    for file in ["legacy", "dynamo"] {
+        let parts = [("RMSNormalization", 5), ("RotaryEmbedding", 4), ("Attention", 2), ("Swish", 2)];
+        finds("hf_llama", file, &[(RmsNormalization, 5), (RotaryEmbedding, 4), (Attention, 2)], &parts);
+        let parts = [("RMSNormalization", 3), ("RotaryEmbedding", 2), ("Attention", 1), ("Swish", 1)];
+        finds("hf_mixtral", file, &[(RmsNormalization, 3), (RotaryEmbedding, 2), (Attention, 1)], &parts);
+    }
+}
+
+#[test]
 fn guarded_rows_are_attention_too() {
     let mut graph = read("testdata/torch/hf_distilbert/dynamo.onnx");
     simplify(&mut graph);

@@ -14,7 +14,7 @@ class Network:
     """A module with the inputs it is recorded on and the scalar that is explained.
 
     The scalar is `sum(seed * output)` where `seed` is given, else the sum over rows of the target's logit:
-    `output[b, target[b]]`, or `output[b, -1, target[b]]` for `[batch, tokens, vocabulary]`. A module whose graph ends in
+    `output[b, target[b]]`, or `output[b, position[b], target[b]]` for `[batch, tokens, vocabulary]`. A module whose graph ends in
     softmax or sigmoid has a method `logits`, which is used in place of its output.
     """
 
@@ -25,11 +25,26 @@ class Network:
     output: str = "logits"
     axes: dict[int, str] = field(default_factory=lambda: {0: "batch"})
     """Axes of every input that stay symbolic in the exported graphs."""
+    input_axes: dict[str, dict[int, str]] = field(default_factory=dict)
+    """The same for inputs that differ from the others."""
     output_axes: dict[int, str] = field(default_factory=lambda: {0: "batch"})
-    embedding: nn.Module | None = None
-    """The look-up table of the first input, token ids: gradients are taken at its output."""
+    embedding: nn.Module | dict[str, nn.Module] | None = None
+    """The look-up table of the first input, token ids (or those of several inputs): gradients are taken at its output."""
+    positions: Tensor | None = None
+    """For `[batch, tokens, vocabulary]`: the position per row whose target is explained, the last one without this."""
     exporters: tuple[str, ...] = ("legacy", "dynamo")
     """Which of the exporters of `record.py` write the network."""
+
+    def embeddings(self) -> dict[str, nn.Module]:
+        """The look-up table per input that is looked up."""
+        if self.embedding is None or isinstance(self.embedding, dict):
+            return self.embedding or {}
+        return {next(iter(self.inputs)): self.embedding}
+
+    def symbolic(self, name: str) -> dict[int, str]:
+        """Axes of an input that stay symbolic."""
+        axes = self.input_axes.get(name, self.axes)
+        return {axis: symbol for axis, symbol in axes.items() if axis < self.inputs[name].dim()}
 
 
 BUILDERS: dict[str, Callable[[], Network]] = {}
@@ -61,4 +76,14 @@ def randomise(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-from networks import convolutional, language, recurrent, tabular, vision_transformer  # noqa: E402, F401  (registers)
+from networks import (  # noqa: E402, F401  (registers)
+    backbones,
+    classifiers,
+    convolutional,
+    decoders,
+    language,
+    mixture,
+    recurrent,
+    tabular,
+    vision_transformer,
+)

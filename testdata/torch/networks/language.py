@@ -1,4 +1,4 @@
-"""Text models: an encoder and a decoder written in the style of their Hugging Face originals, and two originals."""
+"""Text models: an encoder and a decoder written in the style of their Hugging Face originals."""
 
 import math
 
@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from networks import Network, network, randomise
-
-TEXT_AXES = {0: "batch", 1: "tokens"}
+from networks.classifiers import TEXT_AXES, padded_text
 
 
 class BertLayer(nn.Module):
@@ -53,15 +52,6 @@ class Bert(nn.Module):
         for layer in self.layers:
             x = layer(x, mask)
         return self.classifier(torch.tanh(self.pooler(x[:, 0])))
-
-
-def padded_text(vocabulary=40, tokens=9, shorter=6):
-    """Two rows of token ids, the second one padded with zeros from `shorter` on, and their mask."""
-    input_ids = torch.randint(1, vocabulary, (2, tokens))
-    attention_mask = torch.ones(2, tokens, dtype=torch.int64)
-    input_ids[1, shorter:] = 0
-    attention_mask[1, shorter:] = 0
-    return {"input_ids": input_ids, "attention_mask": attention_mask}
 
 
 @network
@@ -162,40 +152,3 @@ def llama():
         output_axes=TEXT_AXES,
         embedding=module.embed_tokens,
     )
-
-
-class Logits(nn.Module):
-    """A Hugging Face classifier as a function of ids and mask."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids, attention_mask):
-        return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-
-
-@network
-def hf_bert():
-    from transformers import BertConfig, BertForSequenceClassification
-
-    config = BertConfig(
-        vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=12, num_labels=3, initializer_range=0.3, attn_implementation="eager",
-    )  # fmt: skip
-    module = randomise(Logits(BertForSequenceClassification(config)))
-    words = module.model.bert.embeddings.word_embeddings
-    return Network(module, padded_text(), target=torch.tensor([0, 2]), axes=TEXT_AXES, embedding=words)
-
-
-@network
-def hf_distilbert():
-    from transformers import DistilBertConfig, DistilBertForSequenceClassification
-
-    config = DistilBertConfig(
-        vocab_size=40, dim=16, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=12, num_labels=3,
-        initializer_range=0.3, attn_implementation="sdpa",
-    )  # fmt: skip
-    module = randomise(Logits(DistilBertForSequenceClassification(config)))
-    words = module.model.distilbert.embeddings.word_embeddings
-    return Network(module, padded_text(), target=torch.tensor([1, 0]), axes=TEXT_AXES, embedding=words)

@@ -22,17 +22,21 @@ pub fn adjoint_of_average(cx: &mut Context<'_, '_>, node: &Node, g: ValueId, x: 
     let mut geo = geometry(cx, &window, x)?;
     let divisors = divisors(cx, &geo, x, g, pool.count_include_pad, pool.ceil_mode)?;
     let mut g = match divisors {
-        Divisor::Same(n) => cx.b.mul_scalar(g, 1.0 / n)?,
+        // Divided, as the forward operator does: a factor 1/n would be rounded.
+        Divisor::Same(n) => {
+            let n = cx.b.scalar(n, g)?;
+            cx.b.div(g, n)?
+        }
         Divisor::PerCell(axes) => {
             let mut g = g;
             let n = axes.len();
             for (i, counts) in axes.into_iter().enumerate() {
                 let mut shape = vec![1; n];
                 shape[i] = counts.len();
-                let inverse = counts.iter().map(|c| 1.0 / c.max(1.0)).collect();
-                let factor = Tensor::from_f64(cx.b.dtype(g), shape, inverse)?;
-                let factor = cx.b.constant(factor);
-                g = cx.b.mul(g, factor)?;
+                let counts = counts.iter().map(|c| c.max(1.0)).collect();
+                let counts = Tensor::from_f64(cx.b.dtype(g), shape, counts)?;
+                let counts = cx.b.constant(counts);
+                g = cx.b.div(g, counts)?;
             }
             g
         }

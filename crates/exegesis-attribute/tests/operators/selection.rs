@@ -17,6 +17,16 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// Scatters that add: they have a rule of relevance.
+pub fn additions() -> Vec<Case> {
+    cases().into_iter().filter(is_addition).collect()
+}
+
+/// True for a case of [`additions`].
+pub fn is_addition(case: &Case) -> bool {
+    case.name.contains("reduction: Add")
+}
+
 fn scatters(cases: &mut Vec<Case>) {
     for reduction in ScatterReduction::ALL.iter().copied().filter(|r| *r != ScatterReduction::None) {
         // Data and updates, the batch as 0, then indices: several updates of one cell, some cells without any.

@@ -8,11 +8,12 @@
 
 mod elementwise;
 mod products;
+mod scatter;
 pub mod taps;
 pub mod units;
 mod windows;
 
-use exegesis_graph::op::{Binary, ReduceKind, ResizeMode, Unary, Variadic};
+use exegesis_graph::op::{Binary, ReduceKind, ResizeMode, ScatterReduction, Unary, Variadic};
 use exegesis_graph::{Node, Op, ValueId};
 use exegesis_reference::{Array, central_difference, run};
 
@@ -135,6 +136,8 @@ pub fn expected(net: &Net, node: &Node, outputs: &[ValueId], r: &[Array]) -> Opt
         Op::Binary(Binary::Div | Binary::Pow | Binary::PRelu) => {
             elementwise::pass(&single, carriers[0], first)
         }
+        Op::ScatterElements(op) if op.reduction == ScatterReduction::Add => scatter::addition(&single, first),
+        Op::ScatterND(op) if op.reduction == ScatterReduction::Add => scatter::addition(&single, first),
         Op::Unary(Unary::Not | Unary::IsNaN | Unary::BitwiseNot) => return None,
         Op::Unary(_)
         | Op::Elu(_)

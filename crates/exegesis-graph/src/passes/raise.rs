@@ -14,6 +14,7 @@ mod channel;
 mod contraction;
 mod heads;
 mod linear;
+mod mixture;
 mod normalization;
 mod pattern;
 mod rotary;
@@ -64,6 +65,10 @@ pub enum Pattern {
     GroupedHeads,
     /// `x cos + rotate_half(x) sin`.
     RotaryEmbedding,
+    /// Rows added by a scatter into zeros and an addition.
+    AddedRows,
+    /// The sum over the experts of a mixture.
+    Mixture,
 }
 
 impl fmt::Display for Pattern {
@@ -115,6 +120,9 @@ const PATTERNS: &[(Pattern, Finder)] = &[
     (Pattern::RotaryEmbedding, rotary::rotate_half),
     (Pattern::Attention, attention::attention),
     (Pattern::GroupedHeads, heads::grouped),
+    (Pattern::AddedRows, mixture::added_rows),
+    (Pattern::Mixture, mixture::joined_scatters),
+    (Pattern::Mixture, mixture::experts),
 ];
 
 /// Replaces decomposed composites by single nodes, also in the bodies of control flow. A composite takes the place of
@@ -204,7 +212,8 @@ fn build(graph: &mut Graph, name: &str, origin: &Origin, operand: Operand) -> Va
         Operand::Node(node) => {
             let inputs: Vec<ValueId> =
                 node.inputs.into_iter().map(|o| build(graph, name, origin, o)).collect();
-            let dtype = inputs.last().and_then(|v| graph.value(*v).dtype);
+            let mut dtypes = inputs.iter().rev().filter_map(|v| graph.value(*v).dtype);
+            let dtype = dtypes.clone().find(|t| t.is_float()).or_else(|| dtypes.next());
             let value = graph.add_op(&format!("{name}/{}", node.part), node.op, &inputs);
             if let Some(producer) = graph.producer(value) {
                 graph.node_mut(producer).origin = origin.clone();

@@ -2,7 +2,7 @@
 
 use super::context::{Context, show};
 use super::expression::Expr;
-use super::fact::Fact;
+use super::fact::{Fact, MAX_VALUES};
 use crate::op::{
     ArgMax, Compress, Gather, GatherND, OneHot, Reduce, ReduceKind, ReverseSequence, TopK, Unique,
 };
@@ -74,7 +74,26 @@ pub(super) fn one_hot(cx: &mut Context, op: &OneHot) -> Result<Fact> {
     let depth = cx.vector(1).and_then(|v| v.into_iter().next().flatten());
     let depth = cx.or_fresh(depth);
     let (lead, tail) = shape.split_at(axis);
-    Ok(Fact::new(dtype, Some([lead, &[depth], tail].concat())))
+    let fact = Fact::new(dtype, Some([lead, std::slice::from_ref(&depth), tail].concat()));
+    let values = if tail.is_empty() { one_hot_values(cx, &depth) } else { None };
+    Ok(fact.with_values(values))
+}
+
+/// Cells of a `OneHot` over the last axis, as in the repeats that an exporter makes of sizes.
+fn one_hot_values(cx: &Context, depth: &Expr) -> Option<Vec<Option<Expr>>> {
+    let (indices, choice) = (cx.get(0)?.values.as_ref()?, cx.get(2)?.values.as_ref()?);
+    let [off, on] = choice.as_slice() else { return None };
+    let depth = depth.fixed().filter(|d| (0..=MAX_VALUES as i64).contains(d))?;
+    if indices.len().checked_mul(depth as usize)? > MAX_VALUES {
+        return None;
+    }
+    let mut cells = vec![];
+    for index in indices {
+        let index = index.as_ref()?.fixed()?;
+        let index = if index < 0 { index.checked_add(depth)? } else { index };
+        cells.extend((0..depth).map(|i| if i == index { on.clone() } else { off.clone() }));
+    }
+    Some(cells)
 }
 
 pub(super) fn non_zero(cx: &mut Context) -> Result<Fact> {

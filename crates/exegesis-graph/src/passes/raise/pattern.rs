@@ -41,7 +41,7 @@ pub(super) struct NewNode {
     pub(super) part: &'static str,
     /// What it computes.
     pub(super) op: Op,
-    /// Its operands; the last one has the type of the result.
+    /// Its operands; the last one of real numbers (without one, the last) has the type of the result.
     pub(super) inputs: Vec<Operand>,
     /// Dimensions of the result, if known.
     pub(super) shape: Option<Shape>,
@@ -66,7 +66,7 @@ pub(super) struct Product {
 }
 
 /// Most nodes of one pattern.
-const MAX_INTERIOR: usize = 64;
+const MAX_INTERIOR: usize = 512;
 
 /// A graph that does not change while patterns are sought.
 pub(super) struct View<'g> {
@@ -141,8 +141,9 @@ impl<'g> View<'g> {
         }
         for id in &list {
             for output in self.graph.node(*id).outputs.iter().flatten() {
-                // An output that is also an operand (`y = split(x)`, part of which goes on) stays.
-                let own = boundary.contains(output) || self.only_read_by(*output, &inside);
+                // An output that is also an operand (`y = split(x)`, part of which goes on) stays, and so does a no-op
+                // on an operand, as where a norm and the residual path both read `cast(x)`.
+                let own = boundary.contains(&self.skip(*output)) || self.only_read_by(*output, &inside);
                 if !own && !found.keep_shared {
                     return None;
                 }

@@ -1,0 +1,167 @@
+//! What the models come to, and the page of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use exegesis::{Method, Model};
+use exegesis_attribute::{Error, OnMissingRule, Request, explain};
+use exegesis_graph::Graph;
+
+use super::models::Surveyed;
+
+const INTRODUCTION: &str = "\
+# Coverage of DLBacktrace
+Which nodes of real models lie between the explained input and the target, and whether each has a rule, in default and in
+contrastive mode. Written by a test that builds the explanation of every model; nothing is substituted (`--on-missing-rule` is
+`error`). Nodes are those of the file: what is made out of one counts as that one, a composite as the last of those that it
+stands for. Those beside the path compute shapes, masks, positions and the like.
+";
+
+/// Nodes of a graph and of the bodies in it.
+fn nodes(graph: &Graph) -> usize {
+    let bodies = graph.nodes().flat_map(|(_, node)| node.op.subgraphs());
+    graph.nodes().count() + bodies.map(|body| nodes(&body.graph)).sum::<usize>()
+}
+
+/// A line of the page.
+struct Row {
+    group: &'static str,
+    name: String,
+    /// Nodes of the file, of those on the path, of those with a rule.
+    counts: [usize; 3],
+    /// Nodes without a rule, or why there is no explanation.
+    refused: Vec<String>,
+}
+
+impl Row {
+    fn line(&self) -> String {
+        let [nodes, path, ruled] = self.counts;
+        let share = if path == 0 { 0 } else { 100 * ruled / path };
+        let refused = if self.refused.is_empty() { "none".to_string() } else { self.refused.join("; ") };
+        format!(
+            "| {} | {nodes} | {path} | {ruled} ({share} %) | {} |",
+            self.name,
+            refused.replace('|', "\\|")
+        )
+    }
+}
+
+/// Rows, and how often an operator got a rule.
+#[derive(Default)]
+pub struct Survey {
+    rows: Vec<Row>,
+    operators: BTreeMap<String, BTreeMap<&'static str, usize>>,
+}
+
+impl Survey {
+    /// Builds the explanation of a model in both modes.
+    pub fn add(&mut self, surveyed: &Surveyed, model: &Model) {
+        let mut row = Row {
+            group: surveyed.group,
+            name: surveyed.name.clone(),
+            counts: [nodes(model.imported()), 0, 0],
+            refused: vec![],
+        };
+        for mode in ["default", "contrastive"] {
+            let method = Method::parse(&format!("dlbacktrace:mode={mode}")).unwrap();
+            let request = Request {
+                output: surveyed.output.map(str::to_string),
+                explain: surveyed.explain.iter().map(ToString::to_string).collect(),
+                task: surveyed.task,
+                target: surveyed.target.clone(),
+                ..Request::new(method)
+            };
+            let refusals = self.explain(&request, surveyed, model, &mut row);
+            for refusal in refusals {
+                if mode == "default" {
+                    row.refused.push(refusal);
+                } else if !row.refused.contains(&refusal) {
+                    row.refused.push(format!("contrastive: {refusal}"));
+                }
+            }
+        }
+        self.rows.push(row);
+    }
+
+    /// Notes the rules of one mode, and returns what is refused.
+    fn explain(
+        &mut self,
+        request: &Request,
+        surveyed: &Surveyed,
+        model: &Model,
+        row: &mut Row,
+    ) -> Vec<String> {
+        let build = |request: &Request| explain(surveyed.graph(model), request, &mut |_, _| ());
+        let (explained, refused) = match build(request) {
+            Ok(explained) => (explained, vec![]),
+            Err(Error::NoRule { missing, .. }) => {
+                let names =
+                    missing.iter().map(|m| format!("`{}` ({}: {})", m.node, m.op, m.reason)).collect();
+                // The rest of the path, beyond what has no rule.
+                let substituting = Request { on_missing_rule: OnMissingRule::Gradient, ..request.clone() };
+                match build(&substituting) {
+                    Ok(explained) => (explained, names),
+                    Err(_) => return names,
+                }
+            }
+            Err(other) => return vec![other.to_string()],
+        };
+        let substituted: BTreeSet<&str> = explained.substitutions.iter().map(|s| s.node.as_str()).collect();
+        let path: BTreeSet<&str> = explained.rules.iter().map(|r| r.node.as_str()).collect();
+        row.counts[1] = path.len();
+        row.counts[2] = path.difference(&substituted).count();
+        for rule in explained.rules.iter().filter(|r| !substituted.contains(r.node.as_str())) {
+            *self.operators.entry(rule.op.clone()).or_default().entry(rule.rule).or_default() += 1;
+        }
+        refused
+    }
+
+    /// Fails where a model is not what the written page says of it.
+    pub fn compare_rows(&self, written: &str) {
+        let lines: BTreeSet<&str> = written.lines().collect();
+        let changed: Vec<String> =
+            self.rows.iter().map(Row::line).filter(|line| !lines.contains(line.as_str())).collect();
+        assert!(
+            changed.is_empty(),
+            "{} models are not covered as docs/reference/coverage.md says:\n{}",
+            changed.len(),
+            changed.join("\n")
+        );
+    }
+
+    /// The page.
+    pub fn page(&self) -> String {
+        let mut page = INTRODUCTION.to_string();
+        let whole = self.rows.iter().filter(|r| r.refused.is_empty()).count();
+        let sum = |i: usize| self.rows.iter().map(|r| r.counts[i]).sum::<usize>();
+        writeln!(
+            page,
+            "\n{whole} of {} model files have a rule for every node on the path; {} of {} nodes do.",
+            self.rows.len(),
+            sum(2),
+            sum(1)
+        )
+        .unwrap();
+        let mut group = "";
+        for row in &self.rows {
+            if row.group != group {
+                group = row.group;
+                write!(
+                    page,
+                    "\n## {group}\n| model | nodes | on the path | with a rule | refused |\n|---|--:|--:|--:|---|\n"
+                )
+                .unwrap();
+            }
+            writeln!(page, "{}", row.line()).unwrap();
+        }
+        page.push_str(
+            "\n## Operators on the paths\nThe rule that each got, with the number of nodes, both modes together. Composites that \
+             were recognised count as one, steps of an unrolled layer each.\n\n| operator | rules |\n|---|---|\n",
+        );
+        for (operator, rules) in &self.operators {
+            let rules: Vec<String> = rules.iter().map(|(rule, n)| format!("{rule} {n}")).collect();
+            writeln!(page, "| {operator} | {} |", rules.join(", ")).unwrap();
+        }
+        page
+    }
+}
