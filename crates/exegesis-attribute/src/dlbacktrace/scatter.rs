@@ -87,18 +87,20 @@ pub fn default_mode(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result
 pub fn contrastive(cx: &mut Context<'_, '_>, node: &Node, r: [ValueId; 2]) -> Result<Vec<Outcome>> {
     let output = node.output(0).ok_or_else(|| Error::malformed("a scatter without output"))?;
     let cells = Cells::of(cx, node, r[0])?;
-    let magnitude = cx.b.add_scalar(cells.total, DEAD)?;
-    cx.b.assume_shape(magnitude, r[0]);
-    let unit = Unit { magnitude, told: magnitude, sum: output, output, fan_in: MANY_TERMS, has_bias: false };
+    let half = cx.b.mul_scalar(cells.total, 0.5)?;
+    let half_magnitude = cx.b.add_scalar(half, DEAD)?;
+    cx.b.assume_shape(half_magnitude, r[0]);
+    let unit = Unit { half_magnitude, sum: output, blur: None, output, fan_in: MANY_TERMS };
     let mut outcomes = vec![];
     for (channel, route) in routes(cx, r, &unit)?.into_iter().enumerate() {
         cx.enter(channel);
-        let (even_at, odd_at) = (cells.read(cx, route.even)?, cells.read(cx, route.odd)?);
+        let (whole_at, odd_at) = (cells.read(cx, route.whole)?, cells.read(cx, route.odd)?);
         let mut parts = vec![];
-        for (index, even, odd) in [(0, route.even, route.odd), (2, even_at, odd_at)] {
-            let even = cx.b.mul(even, cells.magnitudes[index / 2])?;
+        for (index, whole, odd) in [(0, route.whole, route.odd), (2, whole_at, odd_at)] {
+            let half = cx.b.mul_scalar(cells.magnitudes[index / 2], 0.5)?;
+            let even = cx.b.mul(whole, half)?;
             let odd = cx.b.mul(odd, cells.operands[index])?;
-            parts.push(cx.b.add(even, odd)?);
+            parts.push(route.join(cx, even, odd)?);
         }
         outcomes.push(cells.send(cx, parts[0], parts[1])?);
     }
