@@ -79,12 +79,23 @@ pub(crate) fn stages(
     }
     let stages = joined(segments);
     let prefix = names::common(stages.iter().flat_map(|s| &s.nodes).map(|n| n.source_name()));
-    let mut stages: Vec<Stage> = stages.into_iter().map(|segment| describe(&segment, &prefix)).collect();
-    let short = names::distinct(&stages.iter().map(|s| s.name.as_str()).collect::<Vec<_>>());
-    for (stage, name) in stages.iter_mut().zip(short) {
+    let mut described: Vec<Stage> = stages.iter().map(|segment| describe(segment, &prefix)).collect();
+    let names: Vec<String> = described.iter().map(|stage| stage.name.clone()).collect();
+    for ((stage, segment), name) in described.iter_mut().zip(&stages).zip(&names) {
+        // Layers of one module that are stages of their own are told apart by their own names.
+        let mut layers = segment.nodes.iter().filter(|n| is_layer(n));
+        if let (true, Some(layer), None) =
+            (names.iter().filter(|other| *other == name).count() > 1, layers.next(), layers.next())
+        {
+            stage.name = names::of_block(&[layer.source_name().to_string()], 1, &[], &prefix);
+        }
+    }
+    let names: Vec<&str> = described.iter().map(|stage| stage.name.as_str()).collect();
+    let short = names::distinct(&names);
+    for (stage, name) in described.iter_mut().zip(short) {
         stage.name = name;
     }
-    stages
+    described
 }
 
 /// Cuts `path` behind every node whose result alone leads on.
@@ -298,6 +309,22 @@ mod tests {
             (split.around.as_deref(), split.through.as_str()),
             (Some("layer.0/down/Conv"), "layer.0/conv2/Conv")
         );
+    }
+
+    #[test]
+    fn layers_of_one_module_have_names_of_their_own() {
+        let mut g = Graph::new("g");
+        let x = g.add_input("x", DType::F32, [1usize, 2, 4, 4].map(Dim::Fixed).to_vec());
+        let w = g.add_constant("w", Tensor::new([2, 2, 1, 1], vec![1f32; 4]).unwrap());
+        let mut y = x;
+        for layer in 0..2 {
+            y = g.add_op(&format!("/m/down/down.{layer}/Conv"), op::Conv::default(), &[y, w]);
+            y = g.add_op(&format!("/m/down/down.{}/Relu", layer + 2), op::Unary::Relu, &[y]);
+        }
+        y = g.add_op("/m/pool/GlobalAveragePool", op::GlobalAveragePool {}, &[y]);
+        g.outputs.push(y);
+        let names: Vec<String> = stages_of(&g).into_iter().map(|s| s.name).collect();
+        assert_eq!(names, ["down.0/Conv", "down.1/Conv", "GlobalAveragePool"]);
     }
 
     #[test]
