@@ -79,7 +79,11 @@ def keras_gru_before() -> tuple[keras.Model, list[int]]:
 
 
 def keras_gru_bidirectional() -> tuple[keras.Model, list[int]]:
-    return recurrent(layers.Bidirectional(layers.GRU(4, return_sequences=True)), layers.GRU(5))
+    return recurrent(layers.Bidirectional(layers.GRU(4)))
+
+
+def keras_gru_sequences() -> tuple[keras.Model, list[int]]:
+    return recurrent(layers.GRU(5, return_sequences=True), layers.GlobalAveragePooling1D())
 
 
 def keras_gru_unrolled() -> tuple[keras.Model, list[int]]:
@@ -91,7 +95,7 @@ def keras_lstm_unrolled() -> tuple[keras.Model, list[int]]:
 
 
 def keras_rnn() -> tuple[keras.Model, list[int]]:
-    return recurrent(layers.SimpleRNN(6, return_sequences=True), layers.SimpleRNN(5, unroll=True))
+    return recurrent(layers.SimpleRNN(6, return_sequences=True, unroll=True), layers.SimpleRNN(5))
 
 
 def randomise(model: keras.Model) -> None:
@@ -189,10 +193,15 @@ def standard(model: keras.Model) -> onnx.ModelProto | None:
             moved = node("Transpose", [states], [f"{layer.name}_moved"], perm=[0, 2, 1, 3])
             shape = constant(f"{layer.name}_shape", np.array([0, 0, len(ways) * ways[0].units], np.int64))
             value = node("Reshape", [moved, shape], [f"{layer.name}_sequence"])
+        elif len(ways) == 2:
+            moved = node("Transpose", [f"{layer.name}_h"], [f"{layer.name}_moved"], perm=[1, 0, 2])
+            value = node("Flatten", [moved], [layer.name])
         else:
             value = node("Squeeze", [f"{layer.name}_h", constant(f"{layer.name}_axis", np.array([0], np.int64))], [layer.name])
     if not recurrent_layers:
         return None
+    if any(isinstance(layer, layers.GlobalAveragePooling1D) for layer in model.layers):
+        value = node("ReduceMean", [value], ["mean"], axes=[0], keepdims=0)
     kernel, bias = model.layers[-1].get_weights()
     logits = node("Gemm", [value, constant("kernel", kernel), constant("bias", bias)], ["logits"])
     node("Softmax", [logits], ["probabilities"])
@@ -250,6 +259,7 @@ def main() -> None:
         keras_gru,
         keras_gru_before,
         keras_gru_bidirectional,
+        keras_gru_sequences,
         keras_gru_unrolled,
         keras_rnn,
     )

@@ -22,6 +22,7 @@ const RECURRENT: &[&str] = &[
     "keras_gru",
     "keras_gru_before",
     "keras_gru_bidirectional",
+    "keras_gru_sequences",
     "keras_gru_unrolled",
     "keras_rnn",
 ];

@@ -91,7 +91,7 @@ impl Sum {
                 if view.graph.constant(constant).is_none() {
                     continue;
                 }
-                let Some(constant) = Constant::read(view.graph, term, constant) else { return None };
+                let constant = Constant::read(view.graph, term, constant)?;
                 let of_columns =
                     constant.axis.is_none_or(|axis| Some(axis + 1) == view.dims(term).map(<[Dim]>::len));
                 if !of_columns {
