@@ -46,11 +46,11 @@ impl Row {
     }
 }
 
-/// Rows, and how often an operator got a rule.
+/// Rows, and the models in which an operator got a rule.
 #[derive(Default)]
 pub struct Survey {
     rows: Vec<Row>,
-    operators: BTreeMap<String, BTreeMap<&'static str, usize>>,
+    operators: BTreeMap<String, BTreeMap<&'static str, BTreeSet<String>>>,
 }
 
 impl Survey {
@@ -111,7 +111,8 @@ impl Survey {
         row.counts[1] = path.len();
         row.counts[2] = path.difference(&substituted).count();
         for rule in explained.rules.iter().filter(|r| !substituted.contains(r.node.as_str())) {
-            *self.operators.entry(rule.op.clone()).or_default().entry(rule.rule).or_default() += 1;
+            let models = self.operators.entry(rule.op.clone()).or_default().entry(rule.rule).or_default();
+            models.insert(row.name.clone());
         }
         refused
     }
@@ -155,11 +156,12 @@ impl Survey {
             writeln!(page, "{}", row.line()).unwrap();
         }
         page.push_str(
-            "\n## Operators on the paths\nThe rule that each got, with the number of nodes, both modes together. Composites that \
-             were recognised count as one, steps of an unrolled layer each.\n\n| operator | rules |\n|---|---|\n",
+            "\n## Operators on the paths\nComposites that were recognised, and the operators that layers are unrolled to, with the \
+             rules that they get and the number of models where they do.\n\n| operator | rules |\n|---|---|\n",
         );
         for (operator, rules) in &self.operators {
-            let rules: Vec<String> = rules.iter().map(|(rule, n)| format!("{rule} {n}")).collect();
+            let rules: Vec<String> =
+                rules.iter().map(|(rule, models)| format!("{rule} ({})", models.len())).collect();
             writeln!(page, "| {operator} | {} |", rules.join(", ")).unwrap();
         }
         page
