@@ -36,7 +36,7 @@ struct Row {
 impl Row {
     fn line(&self) -> String {
         let [nodes, path, ruled] = self.counts;
-        let share = if path == 0 { 0 } else { 100 * ruled / path };
+        let share = (100 * ruled).checked_div(path).unwrap_or(0);
         let refused = if self.refused.is_empty() { "none".to_string() } else { self.refused.join("; ") };
         format!(
             "| {} | {nodes} | {path} | {ruled} ({share} %) | {} |",
