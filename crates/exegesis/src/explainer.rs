@@ -316,6 +316,15 @@ impl Explainer {
         Err(Error::input(format!("{bad} value(s) of the output \"{output}\" are NaN. {cause}")))
     }
 
+    /// What the user calls the operator of a node: of layers that are taken apart into many nodes, the layer.
+    fn operator(&self, node: &str, op: &str) -> String {
+        let imported = self.model.imported();
+        let layer = imported.find_node(node).map(|id| imported.node(id).op.name());
+        let is_taken_apart =
+            |name: &&str| matches!(*name, "LSTM" | "GRU" | "RNN" | "Loop" | "Scan" | "Attention");
+        layer.filter(is_taken_apart).unwrap_or(op).to_string()
+    }
+
     fn explanation(
         &self,
         inputs: &Inputs,
@@ -349,7 +358,7 @@ impl Explainer {
         let seeds = explained.seed_sum_output.as_deref().and_then(get).and_then(Tensor::to_f64);
         let ledger = explained.ledger.as_ref().and_then(|layout| {
             Some(LedgerTable {
-                nodes: layout.nodes.iter().map(|n| (n.name.clone(), n.op.clone())).collect(),
+                nodes: layout.nodes.iter().map(|n| (n.name.clone(), self.operator(&n.name, &n.op))).collect(),
                 columns: layout.columns.clone(),
                 values: get(&layout.output)?.clone(),
             })
