@@ -290,6 +290,6 @@ impl RuleSet for DlBacktraceRules {
                 return Ok(outcomes);
             }
         }
-        each_channel(&mut |cx, signals| self.backward(cx, node, signals), cx, node, signals)
+        each_channel(|cx, signals| self.backward(cx, node, signals), cx, node, signals)
     }
 }

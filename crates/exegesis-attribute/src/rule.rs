@@ -155,7 +155,7 @@ pub trait RuleSet {
         node: &Node,
         signals: &[Vec<Option<ValueId>>],
     ) -> Result<Vec<Outcome>> {
-        each_channel(&mut |cx, signals| self.backward(cx, node, signals), cx, node, signals)
+        each_channel(|cx, signals| self.backward(cx, node, signals), cx, node, signals)
     }
 }
 
@@ -164,7 +164,7 @@ pub trait RuleSet {
 /// # Errors
 /// As [`RuleSet::backward`].
 pub fn each_channel<'a, 'g>(
-    backward: &mut dyn FnMut(&mut Context<'a, 'g>, &[Option<ValueId>]) -> Result<Outcome>,
+    mut backward: impl FnMut(&mut Context<'a, 'g>, &[Option<ValueId>]) -> Result<Outcome>,
     cx: &mut Context<'a, 'g>,
     node: &Node,
     signals: &[Vec<Option<ValueId>>],

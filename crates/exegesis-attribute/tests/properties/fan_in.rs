@@ -34,7 +34,7 @@ fn single(values: Vec<f64>) -> Vec<f64> {
 
 /// A unit's weights for inputs `x` so that its terms lie as asked, negative ones most for odd units.
 fn weights(random: &mut Random, x: &[f64], terms: Terms, unit: usize) -> Vec<f64> {
-    let side = if unit % 2 == 0 { 1.0 } else { -1.0 };
+    let side = if unit.is_multiple_of(2) { 1.0 } else { -1.0 };
     x.iter()
         .map(|x| {
             let size = random.between(0.1, 1.0);
