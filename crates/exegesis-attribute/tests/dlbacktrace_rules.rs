@@ -331,14 +331,14 @@ proptest! {
     /// What this would catch: the default mode's gate, a factor that takes by its own magnitude, a loss that is not booked.
     #[test]
     fn contrastive_gates(values in prop::collection::vec((-1i32..3, -1i32..3, 0.0f64..1.0, 0.0f64..1.0), 1..8), first: bool) {
-        let column = |f: &dyn Fn(&(i32, i32, f64, f64)) -> f64| -> Vec<f64> { values.iter().map(f).collect() };
+        let column = |f: fn(&(i32, i32, f64, f64)) -> f64| -> Vec<f64> { values.iter().map(f).collect() };
         let mut net = Net::new(0, Batch::Fixed);
         let shape = [1, values.len()];
-        let (x, y) = (net.input(&shape, column(&|v| f64::from(v.0))), net.input(&shape, column(&|v| f64::from(v.1))));
+        let (x, y) = (net.input(&shape, column(|v| f64::from(v.0))), net.input(&shape, column(|v| f64::from(v.1))));
         let product = net.op(Binary::Mul, &[x, y]);
         let id = net.graph.producer(product).unwrap();
         net.graph.node_mut(id).role = Role::RecurrentGate;
-        let seeds = [array(&shape, column(&|v| v.2)), array(&shape, column(&|v| v.3))];
+        let seeds = [array(&shape, column(|v| v.2)), array(&shape, column(|v| v.3))];
         let rules = rules(&net, if first { "mode=contrastive,compat=v1" } else { "mode=contrastive" });
         let walked = common::walk(&net, &[product], &rules, Some(&seeds)).unwrap();
         for (channel, seed) in seeds.iter().enumerate() {
