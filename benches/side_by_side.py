@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 METHODS = {
     "gradient": "gradient",
     "dlbacktrace": "DLBacktrace",
+    "dlbacktrace:mode=contrastive": "DLBacktrace, contrastive",
 }
 MODELS = {"resnet50": "ResNet-50", "bert-base": "BERT-base, 128 tokens"}
 
