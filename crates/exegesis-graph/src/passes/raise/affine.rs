@@ -67,6 +67,10 @@ pub(super) fn batch_normalization(view: &View<'_>, root: NodeId) -> Option<Match
     })
 }
 
+/// Most steps of a normalisation; a longer chain of arithmetic is something else, and not looked through again from each of
+/// its nodes.
+const MAX_STEPS: usize = 8;
+
 /// One step of a chain, from the result back.
 enum Step {
     Scale(Constant, bool),
@@ -93,6 +97,9 @@ impl Chain {
             let fits = constant.axis.is_none() || self.axis.is_none() || constant.axis == self.axis;
             if !fits || (value != y && !view.read_once(value)) {
                 break;
+            }
+            if self.steps.len() >= MAX_STEPS {
+                return None;
             }
             self.axis = self.axis.or(constant.axis);
             self.vectors += usize::from(constant.axis.is_some());
