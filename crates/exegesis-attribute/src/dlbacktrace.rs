@@ -189,7 +189,7 @@ impl DlBacktraceRules {
             }
             Rule::Bilinear => {
                 cx.rule = "bilinear";
-                Some(contrast::bilinear(cx, node, r)?)
+                contrast::bilinear(cx, node, r)?
             }
             Rule::Scatter => {
                 cx.rule = "share";

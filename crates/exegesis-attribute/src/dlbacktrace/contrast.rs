@@ -2,6 +2,8 @@
 //! and one for its alternatives. At each unit the channel that dominates takes the terms that agree with the sign of the
 //! unit, the other channel those that disagree; where all terms have one sign they carry both.
 
+mod bilinear;
+
 use exegesis_graph::op::{self, HardSigmoid};
 use exegesis_graph::{Error, Node, Op, ValueId};
 
@@ -9,8 +11,8 @@ use super::DEAD;
 use crate::Result;
 use crate::ledger::Class;
 use crate::linear::{Coefficients, LinearMap};
-use crate::linear::{einsum_adjoint, is_reversible_einsum, matmul_adjoint_left, matmul_adjoint_right};
-use crate::rule::{Context, Outcome};
+use crate::rule::Context;
+pub use bilinear::bilinear;
 
 /// What a unit's sum looks like: `P` is the sum of its positive terms, `N` of the magnitudes of its negative ones.
 pub struct Unit {
@@ -214,61 +216,6 @@ pub fn sum(
     }
     cx.enter(0);
     Ok(signals)
-}
-
-/// Products of two activations: the terms `A_ik B_kj` of each output, half of a term's relevance to each factor (specification
-/// 5.4): `R_A = |A| (whole/2 (|B|/2)^T) + A (odd/2 B^T)`, `R_B = |B|/2 (|A|^T whole/2) + B (A^T odd/2)`.
-///
-/// # Errors
-/// The graph can't be treated.
-pub fn bilinear(cx: &mut Context<'_, '_>, node: &Node, r: [ValueId; 2]) -> Result<Vec<Outcome>> {
-    let refuse = |reason: &str| Ok(vec![Outcome::NoRule(reason.to_string())]);
-    let operands: Vec<ValueId> = node.inputs.iter().flatten().copied().collect();
-    let &[a, b] = operands.as_slice() else {
-        return refuse("only products of two operands have a rule");
-    };
-    if matches!(node.op, Op::Einsum(_)) && !(0..2).all(|i| is_reversible_einsum(node, i)) {
-        return refuse("its equation can't be reversed");
-    }
-    let output = node.output(0).ok_or_else(|| Error::malformed("a product without output"))?;
-    let (size_a, size_b) = (cx.b.abs(a)?, cx.b.abs(b)?);
-    let half_b = cx.b.mul_scalar(size_b, 0.5)?;
-    let magnitude = match &node.op {
-        Op::Einsum(einsum) => cx.b.op(einsum.clone(), &[size_a, half_b])?,
-        _ => cx.b.op(op::MatMul {}, &[size_a, half_b])?,
-    };
-    let half_magnitude = cx.b.add_scalar(magnitude, DEAD)?;
-    cx.b.assume_shape(half_magnitude, r[0]);
-    let fan_in = cx.b.shape(a)?.last().and_then(exegesis_graph::Dim::fixed).unwrap_or(MANY_TERMS);
-    let unit = Unit { half_magnitude, sum: output, blur: None, output, fan_in };
-    let routes = routes(cx, r, &unit)?;
-    let mut outcomes = vec![];
-    for (channel, route) in routes.into_iter().enumerate() {
-        cx.enter(channel);
-        cx.sends_vanishing = true;
-        let whole = cx.b.mul_scalar(route.whole, 0.5)?;
-        let odd = cx.b.mul_scalar(route.odd, 0.5)?;
-        let mut signals = vec![];
-        for (index, (operand, size)) in [(a, size_a), (b, half_b)].into_iter().enumerate() {
-            let mut back = |g: ValueId, other: ValueId| match (&node.op, index) {
-                (Op::Einsum(_), _) => einsum_adjoint(cx, node, g, &[other], operand, index),
-                (_, 0) => matmul_adjoint_left(cx, g, other, operand),
-                _ => matmul_adjoint_right(cx, g, other, operand),
-            };
-            let (of_magnitudes, of_values) = match index {
-                0 => (back(whole, half_b)?, back(odd, b)?),
-                _ => (back(whole, size_a)?, back(odd, a)?),
-            };
-            let of_magnitudes = cx.b.mul(size, of_magnitudes)?;
-            let of_values = cx.b.mul(operand, of_values)?;
-            let signal = route.join(cx, of_magnitudes, of_values)?;
-            cx.b.assume_shape(signal, operand);
-            signals.push(Some(signal));
-        }
-        outcomes.push(Outcome::Signals(signals));
-    }
-    cx.enter(0);
-    Ok(outcomes)
 }
 
 /// Terms that a unit is taken to have where their number is not known.
