@@ -3,6 +3,7 @@
 //! unit, the other channel those that disagree; where all terms have one sign they carry both.
 
 mod bilinear;
+mod two_terms;
 
 use exegesis_graph::op::{self, HardSigmoid};
 use exegesis_graph::{Error, Node, Op, ValueId};
@@ -176,6 +177,12 @@ pub fn sum(
 ) -> Result<[Vec<Option<ValueId>>; 2]> {
     let operands: Vec<ValueId> = node.inputs.iter().flatten().copied().collect();
     let output = node.output(0).ok_or_else(|| Error::malformed("a sum without output"))?;
+    if let (&[a, b], [true, true]) = (operands.as_slice(), [0, 1].map(|i| cx.carries(node, i))) {
+        let shape = cx.b.shape(output)?;
+        if [a, b].iter().all(|v| cx.b.shape(*v).is_ok_and(|s| s == shape)) {
+            return two_terms::share(cx, a, output, r);
+        }
+    }
     let mut total: Option<ValueId> = None;
     let mut halves = vec![];
     for operand in &operands {
