@@ -8,7 +8,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use common::{Batch, Net, array, assert_close, npz};
+use common::{Batch, Net, array, assert_close, npz, rules};
 use exegesis_attribute::{DlBacktraceRules, Method, Request, Task, explain};
 use exegesis_graph::op::{self, Binary, ResizeMode, Unary};
 use exegesis_graph::passes::unroll::unroll;
@@ -46,14 +46,6 @@ fn with_batch(a: &Array) -> Vec<usize> {
 
 fn constant(net: &mut Net, a: &Array) -> ValueId {
     net.constant(&a.shape, a.data.clone())
-}
-
-/// The rules with these options, for `net`.
-fn rules(net: &Net, options: &str) -> DlBacktraceRules {
-    let Method::DlBacktrace(options) = Method::parse(&format!("dlbacktrace:{options}")).unwrap() else {
-        panic!("{options}")
-    };
-    DlBacktraceRules::new(options, Default::default(), &net.graph)
 }
 
 /// Relevance per channel on the inputs of `net` for `r`, one array per channel, on `output`.

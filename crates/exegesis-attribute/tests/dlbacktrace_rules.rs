@@ -11,8 +11,8 @@ mod oracle;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use common::{Batch, Net, Walk, array, assert_close};
-use exegesis_attribute::{DlBacktraceRules, Error, LEDGER_COLUMNS, Method};
+use common::{Batch, Net, Walk, array, assert_close, rules};
+use exegesis_attribute::{DlBacktraceRules, Error, LEDGER_COLUMNS};
 use exegesis_graph::op::{self, Binary, Variadic};
 use exegesis_graph::{Dim, Role, ValueId};
 use exegesis_reference::Array;
@@ -300,14 +300,6 @@ fn gates_at_zero_and_one() {
     let walked = gate(&[0.0, 1.0, 0.0, 1.0, 2.0], &[0.0, 1.0, 2.0, 0.0, 2.0], &[1.0; 5]);
     assert_eq!(walked.signals[0].data, [0.5, 0.5, 0.0, 1.0, 0.5]);
     assert_eq!(walked.signals[1].data, [0.5, 0.5, 1.0, 0.0, 0.5]);
-}
-
-/// The rules with options as on the command line.
-fn rules(net: &Net, options: &str) -> DlBacktraceRules {
-    let Ok(Method::DlBacktrace(options)) = Method::parse(&format!("dlbacktrace:{options}")) else {
-        unreachable!("a method")
-    };
-    DlBacktraceRules::new(options, Default::default(), &net.graph)
 }
 
 proptest! {

@@ -2,29 +2,12 @@
 
 mod raise_support;
 
+use exegesis_graph::ValueId;
 use exegesis_graph::op::{
     Binary, Conv, Gather, MatMul, Op, Reshape, Softmax, Squeeze, Transpose, Unary, Unsqueeze,
 };
-use exegesis_graph::passes::raise::{Pattern, raise};
-use exegesis_graph::{Graph, ValueId};
-use raise_support::{Net, Random, assert_equal, count, operators};
-
-type Build = fn(&mut Net, ValueId) -> ValueId;
-
-/// Raises what `build` makes of an input, and compares both graphs on random numbers.
-#[track_caller]
-fn check(dims: &[&str], pattern: Pattern, times: usize, build: Build) -> Graph {
-    let mut net = Net::new();
-    let x = net.input("x", dims);
-    let y = build(&mut net, x);
-    let before = net.finish(&[y]);
-    let mut after = before.clone();
-    assert_eq!(raise(&mut after).unwrap().count(pattern), times, "{:?}", operators(&before));
-    let shape: Vec<usize> = dims.iter().map(|d| d.parse().unwrap_or(2)).collect();
-    assert_equal(&before, &after, &[("x", Random::new(31).array(&shape))]);
-    assert_eq!(raise(&mut after).unwrap(), Default::default(), "nothing is found twice");
-    after
-}
+use exegesis_graph::passes::raise::Pattern;
+use raise_support::{Build, Net, Random, check, count};
 
 fn random(net: &mut Net, shape: &[usize]) -> ValueId {
     let tensor = Random::new(shape.len() as u64 + 40).tensor(shape);

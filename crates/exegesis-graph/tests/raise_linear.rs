@@ -3,24 +3,9 @@
 mod raise_support;
 
 use exegesis_graph::op::{Binary, Conv, ConvTranspose, Einsum, Gather, Gemm, Linear, MatMul, Op, Unary};
-use exegesis_graph::passes::raise::{Pattern, raise};
-use exegesis_graph::{Graph, Tensor, ValueId};
-use raise_support::{Net, Random, assert_equal, operators};
-
-type Build = fn(&mut Net, ValueId) -> ValueId;
-
-#[track_caller]
-fn check(dims: &[&str], pattern: Pattern, times: usize, build: Build) -> Graph {
-    let mut net = Net::new();
-    let x = net.input("x", dims);
-    let y = build(&mut net, x);
-    let before = net.finish(&[y]);
-    let mut after = before.clone();
-    assert_eq!(raise(&mut after).unwrap().count(pattern), times, "{:?}", operators(&before));
-    let shape: Vec<usize> = dims.iter().map(|d| d.parse().unwrap_or(2)).collect();
-    assert_equal(&before, &after, &[("x", Random::new(31).array(&shape))]);
-    after
-}
+use exegesis_graph::passes::raise::Pattern;
+use exegesis_graph::{Tensor, ValueId};
+use raise_support::{Build, Net, Random, check, operators};
 
 fn random(net: &mut Net, shape: &[usize]) -> ValueId {
     let tensor = Random::new(shape.len() as u64 + 40).tensor(shape);

@@ -11,7 +11,7 @@ use exegesis_graph::op::Op;
 use exegesis_graph::{DType, Dim, Graph, Tensor, ValueId};
 use exegesis_reference::Array;
 
-pub use walk::{Walk, check_declared_shapes, gradients, walk};
+pub use walk::{Walk, check_declared_shapes, gradients, rules, walk};
 
 /// Counter-based random numbers, the same on every machine.
 #[derive(Clone, Debug)]

@@ -3,12 +3,21 @@
 use std::collections::HashMap;
 
 use exegesis_attribute::{
-    BatchAxis, Error, Gradient, LEDGER_COLUMNS, Ledger, OnMissingRule, RuleSet, Start, propagate,
+    BatchAxis, DlBacktraceRules, Error, Gradient, LEDGER_COLUMNS, Ledger, Method, OnMissingRule, RuleSet,
+    Start, propagate,
 };
 use exegesis_graph::{Builder, Dim, Graph, ValueId};
 use exegesis_reference::{Array, run, run_all};
 
 use super::{Net, Random, array};
+
+/// The rules of DLBacktrace with these options (`key=value,...`), for `net`.
+pub fn rules(net: &Net, options: &str) -> DlBacktraceRules {
+    match Method::parse(&format!("dlbacktrace:{options}")) {
+        Ok(Method::DlBacktrace(options)) => DlBacktraceRules::new(options, Default::default(), &net.graph),
+        other => panic!("{options}: {other:?}"),
+    }
+}
 
 /// The result of a walk that was run.
 pub struct Walk {

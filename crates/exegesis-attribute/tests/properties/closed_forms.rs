@@ -1,12 +1,12 @@
 //! Property 5: closed forms equal loops over units, and loops over units equal the operator's explicit matrix. Here for the
 //! linear core in every mode: default, contrastive, with saturation, and as the first version has it.
 
-use exegesis_attribute::{DlBacktraceRules, LEDGER_COLUMNS, Method};
+use exegesis_attribute::{DlBacktraceRules, LEDGER_COLUMNS};
 use exegesis_graph::ValueId;
 use exegesis_graph::op::{self, Op, ResizeMode, Unary};
 use proptest::prelude::*;
 
-use crate::common::{BATCH, Batch, Net, Random, array, assert_close, walk};
+use crate::common::{BATCH, Batch, Net, Random, array, assert_close, rules, walk};
 use crate::oracle::Single;
 use crate::oracle::taps::{self, Geometry, Tap};
 use crate::oracle::units::{Activation, Core, Shares, Unit};
@@ -299,14 +299,6 @@ proptest! {
             prop_assert!((got - want).abs() <= 1e-10 * (1.0 + want), "{} is {}, not {}", column, got, want);
         }
     }
-}
-
-/// Rules with options as on the command line.
-fn rules(net: &Net, options: &str) -> DlBacktraceRules {
-    let Ok(Method::DlBacktrace(options)) = Method::parse(&format!("dlbacktrace:{options}")) else {
-        unreachable!("a method")
-    };
-    DlBacktraceRules::new(options, Default::default(), &net.graph)
 }
 
 /// Fails unless both channels of a walk through `linear` are what its units give one by one.

@@ -1,7 +1,7 @@
 //! The properties of specification section 10, on random networks, sizes and batches.
 //!
 //! Each test says what it would catch. Random cases are the same on every machine. Number 10, recurrent layers unrolled
-//! into primitive operators, is in `recurrent.rs` beside the other tests of recurrent layers.
+//! into primitive operators, is in `recurrent_cells.rs` beside the other tests of recurrent layers.
 //!
 //! | property | file |
 //! |---|---|

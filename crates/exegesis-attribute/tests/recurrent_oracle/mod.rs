@@ -223,3 +223,9 @@ pub fn gru(k: &Weights, before_reset: bool, s: &Sample<'_>) -> Relevance {
     }
     Relevance { x: out, h: rh, c: vec![] }
 }
+
+/// Blocks of `rows x columns`, one per gate, of a flat list.
+pub fn blocks(flat: &[f64], rows: usize, columns: usize) -> Vec<Vec<Vec<f64>>> {
+    let gates = flat.chunks(rows * columns);
+    gates.map(|gate| gate.chunks(columns).map(<[f64]>::to_vec).collect()).collect()
+}

@@ -7,18 +7,23 @@ use crate::op::{Loop, Unary};
 use crate::{Graph, NodeId, Op, Result, ValueId};
 
 /// Own operands of a Loop before its carried values: trip count and condition.
-const OWN: usize = 2;
+pub(super) const OWN: usize = 2;
 
 /// Runs the pass on every `Loop` of the graph; returns how many carried values were taken out.
 ///
 /// # Errors
 /// A body whose interface does not match its node.
 pub fn hoist(graph: &mut Graph) -> Result<usize> {
+    each_loop(graph, hoist_from)
+}
+
+/// Runs `pass` on every `Loop` of the graph; the sum of what it returns.
+pub(super) fn each_loop(graph: &mut Graph, pass: fn(&mut Graph, NodeId) -> Result<usize>) -> Result<usize> {
     let loops: Vec<NodeId> =
         graph.nodes().filter(|(_, n)| matches!(n.op, Op::Loop(_))).map(|(id, _)| id).collect();
     let mut count = 0;
     for id in loops {
-        count += hoist_from(graph, id)?;
+        count += pass(graph, id)?;
     }
     Ok(count)
 }

@@ -8,24 +8,16 @@
 
 use rustc_hash::FxHashMap;
 
+use super::loop_invariants::{OWN, each_loop};
 use crate::op::{Binary, Gather, Gemm, Linear, Loop, MatMul, Op, Transpose, Unary};
 use crate::{Graph, Node, NodeId, Origin, Result, Subgraph, ValueId};
-
-/// Own operands of a Loop before its carried values: trip count and condition.
-const OWN: usize = 2;
 
 /// Runs the pass on every `Loop` of the graph; returns how many products were taken out or have another matrix.
 ///
 /// # Errors
 /// A cyclic body, or one whose interface does not match its node.
 pub fn hoist(graph: &mut Graph) -> Result<usize> {
-    let loops: Vec<NodeId> =
-        graph.nodes().filter(|(_, n)| matches!(n.op, Op::Loop(_))).map(|(id, _)| id).collect();
-    let mut count = 0;
-    for id in loops {
-        count += hoist_from(graph, id)?;
-    }
-    Ok(count)
+    each_loop(graph, hoist_from)
 }
 
 /// Where a value of the body comes from.

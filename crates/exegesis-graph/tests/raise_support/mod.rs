@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use exegesis_graph::passes::infer::ShapeInference;
+use exegesis_graph::passes::raise::{Pattern, raise};
 use exegesis_graph::{DType, Dim, Graph, Op, Tensor, ValueId};
 use exegesis_reference::{Array, run};
 
@@ -104,4 +105,22 @@ pub fn assert_equal(before: &Graph, after: &Graph, inputs: &[(&str, Array)]) {
             assert!(equal, "{name}[{i}]: {a} before, {b} after");
         }
     }
+}
+
+/// Makes the result of a graph of its input.
+pub type Build = fn(&mut Net, ValueId) -> ValueId;
+
+/// Raises what `build` makes of an input, and compares both graphs on random numbers.
+#[track_caller]
+pub fn check(dims: &[&str], pattern: Pattern, times: usize, build: Build) -> Graph {
+    let mut net = Net::new();
+    let x = net.input("x", dims);
+    let y = build(&mut net, x);
+    let before = net.finish(&[y]);
+    let mut after = before.clone();
+    assert_eq!(raise(&mut after).unwrap().count(pattern), times, "{:?}", operators(&before));
+    let shape: Vec<usize> = dims.iter().map(|d| d.parse().unwrap_or(2)).collect();
+    assert_equal(&before, &after, &[("x", Random::new(31).array(&shape))]);
+    assert_eq!(raise(&mut after).unwrap(), Default::default(), "nothing is found twice");
+    after
 }
