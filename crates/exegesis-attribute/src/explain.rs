@@ -8,23 +8,20 @@ use exegesis_graph::passes::{
     step_maps,
 };
 use exegesis_graph::{Builder, Graph, Op, ValueId};
-use rustc_hash::FxHashSet;
 
 use crate::BatchAxis;
-use crate::dlbacktrace::DlBacktraceRules;
-use crate::dlbacktrace::options::ConstAdd;
+use crate::attributed::{Attributed, Situation};
 use crate::error::{Error, Result};
 use crate::explained_input::explained_inputs;
-use crate::gradient::Gradient;
 use crate::ledger::{Ledger, LedgerNode, column_names};
 use crate::method::Method;
-use crate::request::{Request, Score, Target, Task};
-use crate::rule::RuleSet;
+use crate::request::{Part, Request, Score, Target, Task};
 use crate::seed::{Inputs, Seed, seed};
-use crate::walk::{AppliedRule, Start, Substitution, carriers, propagate};
-use crate::{quantization, recurrence};
+use crate::walk::{AppliedRule, Substitution, carriers};
+use crate::{families, path, quantization, recurrence};
 use outputs::{add_output, attribution_outputs, relevance_outputs};
-use prepare::{embedding_adds, find_mask, has_decoder_ids, mark_masks, rows_are_steps, unroll_carriers};
+pub(crate) use prepare::embedding_adds;
+use prepare::{find_mask, has_decoder_ids, mark_masks, rows_are_steps, unroll_carriers};
 
 /// An attribution that the graph computes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +67,10 @@ pub struct Explained {
     /// Output with the sum of the seed per row and channel, `[batch, channels]`, when diagnostics were asked for; 0 in the
     /// first means an empty mask.
     pub seed_sum_output: Option<String>,
+    /// Output with the signal that a walk starts with, of the shape of the seeded value, in [`Part::Clean`].
+    pub seed_output: Option<String>,
+    /// Output with the seeded score of each row, `[batch, 1]`, in [`Part::Point`].
+    pub point_score_output: Option<String>,
     /// Channels that flow: 1, or 2 in contrastive mode.
     pub channels: usize,
     /// The ledger of relevance methods.
@@ -115,18 +116,13 @@ pub fn explain(
     raise::raise(&mut graph)?;
     quantization_pairs::mark(&mut graph);
     observer("raised", &graph);
-    let own_outputs = graph.outputs.clone();
-    let output = match &request.output {
-        None => *own_outputs.first().ok_or_else(|| Error::Request("the model has no output".to_string()))?,
-        Some(name) => {
-            own_outputs.iter().copied().find(|v| graph.value(*v).name == *name).ok_or_else(|| {
-                let names: Vec<&str> = own_outputs.iter().map(|v| graph.value(*v).name.as_str()).collect();
-                Error::Request(format!("the model has no output \"{name}\"; it has {}", names.join(", ")))
-            })?
-        }
+    let output = explained_output(&graph, request)?;
+    let mut inputs = explained_inputs(&graph, &request.explain)?;
+    let displacement = match request.part {
+        Part::Point => path::displace(&mut graph, request, &mut inputs)?,
+        Part::Whole | Part::Clean => None,
     };
-    let inputs = explained_inputs(&graph, &request.explain)?;
-    let roots: Vec<ValueId> = inputs.iter().flat_map(|i| i.roots.iter().copied()).collect();
+    let roots: Vec<ValueId> = inputs.iter().flat_map(|i| i.entries.iter().copied()).collect();
     let sequence_rows = rows_are_steps(&graph, &inputs, &roots, output)?;
     step_maps::hoist(&mut graph)?;
     let looped = recurrence::nodes_of_loops(&graph, &roots, output)?;
@@ -138,7 +134,7 @@ pub fn explain(
     if !lost.refused.is_empty() {
         return Err(Error::NoRule { method: request.method.name().to_string(), missing: lost.refused });
     }
-    let rules = rule_set(&graph, &request.method, &roots, output)?;
+    let family = families::of(&graph, &request.method, &roots, output)?;
 
     let mut b = Builder::new(&mut graph, request.method.name())?;
     let output_name = b.graph().value(output).name.clone();
@@ -156,34 +152,50 @@ pub fn explain(
     };
     let reachable = carriers(b.graph(), &roots, &[start.value])?;
     for input in &inputs {
-        if !input.roots.iter().any(|r| reachable.contains(r)) {
+        if !input.entries.iter().any(|r| reachable.contains(r)) {
             return Err(Error::Request(format!(
                 "output \"{output_name}\" does not depend on input \"{}\"",
                 input.name
             )));
         }
     }
-    let mut ledger = Ledger::with_channels(rules.is_relevance(), rules.channels());
-    let walked = propagate(
-        &mut b,
-        rules.as_ref(),
-        Start { seeds: vec![(start.value, start.signals.clone())], one_hot: start.one_hot },
-        &roots,
-        &batch,
-        &mut ledger,
-        request.on_missing_rule,
-    )?;
-    let attributions = attribution_outputs(&mut b, request, &inputs, &walked)?;
+    let mut ledger = Ledger::with_channels(family.is_relevance(), family.channels());
+    let mut situation = Situation {
+        request,
+        inputs: &inputs,
+        roots: &roots,
+        seed: &start,
+        batch: &batch,
+        mask,
+        ledger: &mut ledger,
+    };
+    let mut attributed = match request.part {
+        Part::Clean => Attributed::default(),
+        Part::Whole | Part::Point => family.attribute(&mut b, &mut situation)?,
+    };
+    if let Some(displacement) = displacement {
+        displacement.finish(&mut b, &mut attributed)?;
+    }
+    let point_score = match request.part {
+        Part::Point => situation.score(&mut b, start.value)?,
+        Part::Whole | Part::Clean => None,
+    };
+    let attributions = match request.part {
+        Part::Clean => vec![],
+        Part::Whole | Part::Point => attribution_outputs(&mut b, request, &inputs, &attributed)?,
+    };
+    let Attributed { walked, total, notes: remarks, .. } = attributed;
     let left_out = ledger.left_out();
     let ledger = match ledger.finish(&mut b)? {
         None => None,
         Some((table, nodes)) => {
             let output = add_output(&mut b, table, "ledger");
-            Some(LedgerLayout { output, nodes, columns: column_names(rules.channels()) })
+            Some(LedgerLayout { output, nodes, columns: column_names(family.channels()) })
         }
     };
     let relevance = relevance_outputs(&mut b, request, &walked)?;
     let Seed { value, signals, one_hot, target, task, is_difference, mut notes } = start;
+    notes.extend(remarks);
     if sequence_rows {
         notes.push(
             "the first axis of the input is the time axis of a recurrent layer: its rows are steps of one sequence, \
@@ -217,16 +229,24 @@ pub fn explain(
             .filter(|_| request.target != Target::Input)
             .map(|target| add_output(&mut b, target, "exegesis/target"));
         score_output = Some(add_output(&mut b, value, "exegesis/score"));
-        let mut sums = vec![];
-        for (channel, signal) in signals.iter().enumerate() {
+        let mut sums: Vec<ValueId> = total.into_iter().collect();
+        for (channel, signal) in signals.iter().enumerate().filter(|_| total.is_none()) {
             let lone = one_hot.filter(|_| channel == 0).map_or(*signal, |seed| seed.amount);
             sums.extend(batch.row_sums(&mut b, lone)?);
         }
-        if sums.len() == signals.len() && !is_difference {
+        if sums.len() == signals.len() && (total.is_some() || !is_difference) {
             let sums = if sums.len() == 1 { sums[0] } else { b.concat(&sums, 1)? };
             seed_sum_output = Some(add_output(&mut b, sums, "exegesis/seed_sum"));
         }
     }
+    let point_score_output = point_score.map(|score| add_output(&mut b, score, "exegesis/point_score"));
+    let seed_output = match (request.part, signals.first()) {
+        (Part::Clean, Some(signal)) => {
+            let signal = b.expand_like(*signal, value)?;
+            Some(add_output(&mut b, signal, "exegesis/seed"))
+        }
+        _ => None,
+    };
     for substitution in &walked.substitutions {
         notes.push(format!(
             "node \"{}\" ({}) has no rule and was treated by {}",
@@ -245,14 +265,16 @@ pub fn explain(
         target_output,
         score_output,
         seed_sum_output,
+        seed_output,
+        point_score_output,
         ledger,
         relevance,
         substitutions: walked.substitutions,
         rules: walked.rules,
         seed_inputs,
-        channels: rules.channels(),
+        channels: family.channels(),
         notes,
-        is_conserved: rules.is_relevance(),
+        is_conserved: family.is_relevance() || total.is_some(),
         rows_mix: sequence_rows,
     })
 }
@@ -266,15 +288,19 @@ fn finish(graph: &mut Graph) -> Result<()> {
     Ok(())
 }
 
-fn rule_set(graph: &Graph, method: &Method, roots: &[ValueId], output: ValueId) -> Result<Box<dyn RuleSet>> {
-    Ok(match method {
-        Method::Gradient | Method::InputXGradient => Box::new(Gradient),
-        Method::DlBacktrace(options) => {
-            let embedding_adds = match options.const_add {
-                ConstAdd::Share => FxHashSet::default(),
-                ConstAdd::Auto | ConstAdd::Pass => embedding_adds(graph, roots, output)?,
-            };
-            Box::new(DlBacktraceRules::new(options.clone(), embedding_adds, graph))
-        }
+/// The value that is explained: an output of the model, or of one of its nodes.
+fn explained_output(graph: &Graph, request: &Request) -> Result<ValueId> {
+    let own = &graph.outputs;
+    let Some(name) = &request.output else {
+        return own.first().copied().ok_or_else(|| Error::Request("the model has no output".to_string()));
+    };
+    let output = own.iter().copied().find(|v| graph.value(*v).name == *name);
+    let of_node = || graph.find_node(name).and_then(|id| graph.node(id).output(0));
+    output.or_else(of_node).ok_or_else(|| {
+        let names: Vec<&str> = own.iter().map(|v| graph.value(*v).name.as_str()).collect();
+        Error::Request(format!(
+            "the model has no output and no node \"{name}\"; its outputs are {}",
+            names.join(", ")
+        ))
     })
 }

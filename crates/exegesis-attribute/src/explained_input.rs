@@ -13,8 +13,10 @@ pub struct ExplainedInput {
     pub name: String,
     /// The graph input.
     pub input: ValueId,
-    /// Where its attribution is read: the input itself, or the embeddings that token ids look up.
+    /// The input itself, or the embeddings that token ids look up.
     pub roots: Vec<ValueId>,
+    /// Where walks end: what the model reads in place of each root, most often the root itself.
+    pub entries: Vec<ValueId>,
     /// True for token ids.
     pub is_tokens: bool,
 }
@@ -101,7 +103,13 @@ pub fn explained_inputs(graph: &Graph, names: &[String]) -> Result<Vec<Explained
         .map(|input| {
             let name = graph.value(input).name.clone();
             if graph.value(input).dtype.is_some_and(|t| t.is_float()) {
-                return Ok(ExplainedInput { name, input, roots: vec![input], is_tokens: false });
+                return Ok(ExplainedInput {
+                    name,
+                    input,
+                    roots: vec![input],
+                    entries: vec![input],
+                    is_tokens: false,
+                });
             }
             let roots = embeddings(graph, input);
             if roots.is_empty() {
@@ -109,7 +117,7 @@ pub fn explained_inputs(graph: &Graph, names: &[String]) -> Result<Vec<Explained
                     "input \"{name}\" holds integers and looks up no table of floats: it can't be explained"
                 )));
             }
-            Ok(ExplainedInput { name, input, roots, is_tokens: true })
+            Ok(ExplainedInput { name, input, entries: roots.clone(), roots, is_tokens: true })
         })
         .collect()
 }

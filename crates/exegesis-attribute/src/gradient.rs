@@ -2,6 +2,8 @@
 
 mod elementwise;
 mod grid_sample;
+pub mod guided;
+pub mod info;
 mod lp_pool;
 mod lrn;
 mod normalization;

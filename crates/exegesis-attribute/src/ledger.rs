@@ -21,14 +21,32 @@ pub enum Class {
     InitialState,
     /// Losses that only the first version's rules have.
     Compat,
+    /// What the stabiliser of a denominator took.
+    Stabiliser,
+    /// Units whose terms have one sign only, under a rule that treats the signs apart.
+    OneSided,
+    /// What a first-order expansion leaves over.
+    Taylor,
 }
 
 /// Column names of the ledger, in order: what came in, what went out, one per [`Class`], and what is left over.
-pub const COLUMNS: [&str; 9] =
-    ["in", "out", "bias", "dead", "saturation", "constant", "initial_state", "compat", "residual"];
+pub const COLUMNS: [&str; 12] = [
+    "in",
+    "out",
+    "bias",
+    "dead",
+    "saturation",
+    "constant",
+    "initial_state",
+    "compat",
+    "stabiliser",
+    "one_sided",
+    "taylor",
+    "residual",
+];
 
 /// Column of what is left over: `in` minus all others.
-const RESIDUAL: usize = 8;
+const RESIDUAL: usize = 11;
 
 /// Names of channels that flow together, in order.
 pub const CHANNELS: [&str; 2] = ["positive", "negative"];
@@ -46,8 +64,17 @@ pub fn column_names(channels: usize) -> Vec<String> {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 6] =
-        [Self::Bias, Self::Dead, Self::Saturation, Self::Constant, Self::InitialState, Self::Compat];
+    pub const ALL: [Self; 9] = [
+        Self::Bias,
+        Self::Dead,
+        Self::Saturation,
+        Self::Constant,
+        Self::InitialState,
+        Self::Compat,
+        Self::Stabiliser,
+        Self::OneSided,
+        Self::Taylor,
+    ];
 
     /// The class of a term of the sum `node`, or of what it chooses, that does not depend on the explained input.
     pub(crate) fn of_term(node: &Node) -> Self {
@@ -65,6 +92,9 @@ impl Class {
             Self::Constant => 5,
             Self::InitialState => 6,
             Self::Compat => 7,
+            Self::Stabiliser => 8,
+            Self::OneSided => 9,
+            Self::Taylor => 10,
         }
     }
 }

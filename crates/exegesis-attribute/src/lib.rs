@@ -3,17 +3,28 @@
 //! What lives here: the reverse walk ([`propagate`]), the rule sets, targets and seeds, and [`explain`](fn@explain), which puts them
 //! together. What does not: running the result (the runtime crate) and drawing it (the report crate).
 
+mod attention;
+mod attn_lrp;
+mod attributed;
+mod baseline;
 mod batch;
+mod cam;
+mod controls;
+mod deeplift;
 mod dlbacktrace;
 mod error;
 mod explain;
 mod explained_input;
+mod families;
 mod gradient;
 mod ledger;
 mod linear;
 mod look_up;
+mod lrp;
 mod method;
 mod movement;
+mod options;
+mod path;
 mod quantization;
 mod recurrence;
 mod request;
@@ -22,7 +33,12 @@ mod rule;
 mod seed;
 mod walk;
 
+pub use attention::options::Attention;
+pub use attn_lrp::options::{Activation, AttnLrp, CpLrp};
+pub use baseline::Baseline;
 pub use batch::BatchAxis;
+pub use cam::CamKind;
+pub use cam::options::Cam;
 pub use dlbacktrace::DlBacktraceRules;
 pub use dlbacktrace::options::{
     Bilinear, Compat, ConstAdd, DivRule, DlBacktrace, GateRule, Mode, MulRule, Norm, ScoreBias, SeedValue,
@@ -32,7 +48,11 @@ pub use explain::{AttributionOutput, Explained, LedgerLayout, RelevanceOutput, e
 pub use explained_input::{ExplainedInput, explained_inputs};
 pub use gradient::Gradient;
 pub use ledger::{CHANNELS, COLUMNS as LEDGER_COLUMNS, Class, Ledger, LedgerNode, column_names};
+pub use lrp::options::{Composite, Lrp};
 pub use method::{Method, MethodInfo, ParameterInfo};
-pub use request::{NodeSelection, Request, Score, Target, Task};
+pub use options::Options;
+pub use path::options::{GradientShap, IntegratedGradients, Quadrature, SmoothGrad, Statistic};
+pub use path::quadrature;
+pub use request::{NodeSelection, Part, Request, Score, Target, Task};
 pub use rule::{Context, OneHot, Outcome, RuleSet};
 pub use walk::{AppliedRule, OnMissingRule, SeedOn, Start, Substitution, Walked, carriers, propagate};

@@ -1,7 +1,16 @@
 //! The methods by name, their parameters, and what their reference page says.
 
-use crate::dlbacktrace::options::{DlBacktrace, Mode};
+use crate::attention::options::{self as attention, Attention};
+use crate::attn_lrp::options::{self as attn_lrp, AttnLrp, CpLrp};
+use crate::cam::CamKind;
+use crate::cam::options::{self as cam, Cam};
+use crate::deeplift::options as deeplift;
+use crate::dlbacktrace::options::{self as dlbacktrace, DlBacktrace, Mode};
 use crate::error::{Error, Result};
+use crate::lrp::options::{self as lrp, Lrp};
+use crate::options::Options;
+use crate::path::options::{self as path, GradientShap, IntegratedGradients, SmoothGrad, Statistic};
+use crate::{controls, gradient};
 
 /// An attribution method with its parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,8 +19,38 @@ pub enum Method {
     Gradient,
     /// Input times gradient.
     InputXGradient,
-    /// Relevance tracing by magnitude, default mode.
+    /// Gradient with positive signals through ReLU only.
+    GuidedBackprop,
+    /// Gradients averaged along a path.
+    IntegratedGradients(IntegratedGradients),
+    /// Gradients averaged under noise.
+    SmoothGrad(SmoothGrad),
+    /// Gradients at random points between inputs and baselines.
+    GradientShap(GradientShap),
+    /// Differences from a baseline, unit by unit.
+    DeepLift,
+    /// The same averaged over baselines.
+    DeepShap,
+    /// Class activation maps.
+    Cam(CamKind, Cam),
+    /// Layer-wise relevance propagation.
+    Lrp(Lrp),
+    /// LRP for transformers, through softmax.
+    AttnLrp(AttnLrp),
+    /// LRP for transformers, attention weights held constant.
+    CpLrp(CpLrp),
+    /// Relevance tracing by magnitude.
     DlBacktrace(DlBacktrace),
+    /// Raw attention weights.
+    Attention(Attention),
+    /// Attention weights multiplied over layers.
+    AttentionRollout,
+    /// The same weighted by gradients.
+    GradRollout,
+    /// Random numbers.
+    Random,
+    /// Edges of the picture.
+    Edges,
 }
 
 /// A parameter of a method.
@@ -47,42 +86,26 @@ pub struct MethodInfo {
 }
 
 const CATALOGUE: &[MethodInfo] = &[
-    MethodInfo {
-        name: "gradient",
-        summary: "How much the score would change for a small change of each input cell. The sign says in which \
-                  direction. It answers a question about change, not about how much of the score a cell accounts for.",
-        formula: "A = d f / d x, f = the target's score",
-        cost: "forward + about 1 forward",
-        misleads: "Where the network saturates the gradient is near zero although the input matters; on deep ReLU \
-                   networks it looks like noise.",
-        citation: "Simonyan, Vedaldi, Zisserman (2013), Deep Inside Convolutional Networks, arXiv 1312.6034",
-        parameters: &[],
-    },
-    MethodInfo {
-        name: "input-x-gradient",
-        summary: "The gradient times the input: the first-order part of the score that a cell accounts for. On a \
-                  linear model it is exact. Cells whose value is zero get nothing.",
-        formula: "A = x * d f / d x",
-        cost: "forward + about 1 forward",
-        misleads: "It depends on where zero lies: after mean subtraction black pixels count and average ones do not.",
-        citation: "Shrikumar et al. (2016), Not Just a Black Box, arXiv 1605.01713",
-        parameters: &[],
-    },
-    MethodInfo {
-        name: "dlbacktrace",
-        summary: "Relevance 1 starts at the target and is traced back: each unit shares what it received among the \
-                  terms that formed its value, in proportion to their magnitude. Biases keep their share, and the \
-                  ledger says how much stayed where. In default mode values are never negative: they say how much a cell \
-                  was involved, not for or against. In contrastive mode two channels are traced, one from the target and \
-                  one from its alternatives; the attribution is their difference.",
-        formula: "R = |x| * |W|^T ( r / (|W||x| + |b|) ) per linear layer",
-        cost: "forward + about 2 forwards; contrastive: forward + about 5",
-        misleads: "In default mode evidence against the target counts like evidence for it. A large share left at \
-                   biases means the map speaks for a small part of the decision. In contrastive mode the channel that \
-                   dominates a unit takes the terms that agree with its sign, whatever they mean downstream.",
-        citation: "Sankarapu et al. (2024), DLBacktrace, arXiv 2411.12643 (first version)",
-        parameters: DlBacktrace::PARAMETERS,
-    },
+    gradient::info::GRADIENT,
+    gradient::info::INPUT_X_GRADIENT,
+    path::INTEGRATED_GRADIENTS,
+    path::SMOOTHGRAD,
+    gradient::info::GUIDED_BACKPROP,
+    deeplift::DEEPLIFT,
+    path::GRADIENT_SHAP,
+    deeplift::DEEP_SHAP,
+    cam::GRAD_CAM,
+    cam::GRAD_CAM_PLUS_PLUS,
+    cam::LAYER_CAM,
+    lrp::LRP,
+    attn_lrp::ATTN_LRP,
+    attn_lrp::CP_LRP,
+    dlbacktrace::INFO,
+    attention::ATTENTION,
+    attention::ATTENTION_ROLLOUT,
+    attention::GRAD_ROLLOUT,
+    controls::RANDOM,
+    controls::EDGES,
 ];
 
 impl Method {
@@ -111,31 +134,44 @@ impl Method {
             };
             pairs.push(pair);
         }
-        let method = match name {
-            "gradient" => Self::Gradient,
-            "input-x-gradient" => Self::InputXGradient,
-            "dlbacktrace" => {
-                let mut options = DlBacktrace::default();
-                for (key, value) in pairs.drain(..) {
-                    options.set(key, value)?;
-                }
-                options.check()?;
-                Self::DlBacktrace(options)
-            }
-            _ => {
-                let names: Vec<&str> = CATALOGUE.iter().map(|m| m.name).collect();
-                return Err(Error::Request(format!(
-                    "method `{name}` is not built in this version; built are {}",
-                    names.join(", ")
-                )));
-            }
-        };
-        match pairs.first() {
-            None => Ok(method),
-            Some((key, value)) => Err(Error::Request(format!(
-                "method `{name}` has no option {key}={value} in this version; see `exegesis methods {name}`"
-            ))),
+        if !CATALOGUE.iter().any(|m| m.name == name) {
+            let names: Vec<&str> = CATALOGUE.iter().map(|m| m.name).collect();
+            return Err(Error::Request(format!(
+                "method `{name}` is not built in this version; built are {}",
+                names.join(", ")
+            )));
         }
+        Ok(match name {
+            "integrated-gradients" => Self::IntegratedGradients(Options::read(name, &pairs)?),
+            "smoothgrad" => Self::SmoothGrad(Options::read(name, &pairs)?),
+            "gradient-shap" => Self::GradientShap(Options::read(name, &pairs)?),
+            "grad-cam" => Self::Cam(CamKind::GradCam, Options::read(name, &pairs)?),
+            "grad-cam-plus-plus" => Self::Cam(CamKind::PlusPlus, Options::read(name, &pairs)?),
+            "layer-cam" => Self::Cam(CamKind::Layer, Options::read(name, &pairs)?),
+            "lrp" => Self::Lrp(Options::read(name, &pairs)?),
+            "attn-lrp" => Self::AttnLrp(Options::read(name, &pairs)?),
+            "cp-lrp" => Self::CpLrp(Options::read(name, &pairs)?),
+            "dlbacktrace" => Self::DlBacktrace(Options::read(name, &pairs)?),
+            "attention" => Self::Attention(Options::read(name, &pairs)?),
+            _ => {
+                if let Some((key, value)) = pairs.first() {
+                    return Err(Error::Request(format!(
+                        "method `{name}` has no option {key}={value}; it has none"
+                    )));
+                }
+                match name {
+                    "gradient" => Self::Gradient,
+                    "input-x-gradient" => Self::InputXGradient,
+                    "guided-backprop" => Self::GuidedBackprop,
+                    "deeplift" => Self::DeepLift,
+                    "deep-shap" => Self::DeepShap,
+                    "attention-rollout" => Self::AttentionRollout,
+                    "grad-rollout" => Self::GradRollout,
+                    "random" => Self::Random,
+                    _ => Self::Edges,
+                }
+            }
+        })
     }
 
     /// Name on the command line.
@@ -143,15 +179,48 @@ impl Method {
         match self {
             Self::Gradient => "gradient",
             Self::InputXGradient => "input-x-gradient",
+            Self::GuidedBackprop => "guided-backprop",
+            Self::IntegratedGradients(_) => "integrated-gradients",
+            Self::SmoothGrad(_) => "smoothgrad",
+            Self::GradientShap(_) => "gradient-shap",
+            Self::DeepLift => "deeplift",
+            Self::DeepShap => "deep-shap",
+            Self::Cam(CamKind::GradCam, _) => "grad-cam",
+            Self::Cam(CamKind::PlusPlus, _) => "grad-cam-plus-plus",
+            Self::Cam(CamKind::Layer, _) => "layer-cam",
+            Self::Lrp(_) => "lrp",
+            Self::AttnLrp(_) => "attn-lrp",
+            Self::CpLrp(_) => "cp-lrp",
             Self::DlBacktrace(_) => "dlbacktrace",
+            Self::Attention(_) => "attention",
+            Self::AttentionRollout => "attention-rollout",
+            Self::GradRollout => "grad-rollout",
+            Self::Random => "random",
+            Self::Edges => "edges",
         }
     }
 
     /// All parameters with their values.
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Gradient | Self::InputXGradient => vec![],
+            Self::IntegratedGradients(options) => options.values(),
+            Self::SmoothGrad(options) => options.values(),
+            Self::GradientShap(options) => options.values(),
+            Self::Cam(_, options) => options.values(),
+            Self::Lrp(options) => options.values(),
+            Self::AttnLrp(options) => options.values(),
+            Self::CpLrp(options) => options.values(),
             Self::DlBacktrace(options) => options.values(),
+            Self::Attention(options) => options.values(),
+            Self::Gradient
+            | Self::InputXGradient
+            | Self::GuidedBackprop
+            | Self::DeepLift
+            | Self::DeepShap
+            | Self::AttentionRollout
+            | Self::GradRollout
+            | Self::Random
+            | Self::Edges => vec![],
         }
     }
 
@@ -159,7 +228,11 @@ impl Method {
     pub fn is_signed(&self) -> bool {
         match self {
             Self::DlBacktrace(options) => options.mode == Mode::Contrastive,
-            Self::Gradient | Self::InputXGradient => true,
+            Self::SmoothGrad(options) => options.statistic == Statistic::Mean,
+            Self::Cam(..) | Self::Attention(_) | Self::AttentionRollout | Self::GradRollout | Self::Edges => {
+                false
+            }
+            _ => true,
         }
     }
 
@@ -167,13 +240,23 @@ impl Method {
     pub fn channels(&self) -> usize {
         match self {
             Self::DlBacktrace(options) => options.channels(),
-            Self::Gradient | Self::InputXGradient => 1,
+            _ => 1,
         }
     }
 
     /// True if the method shares out a total, so that there is a ledger.
     pub fn is_relevance(&self) -> bool {
+        matches!(self, Self::DlBacktrace(_) | Self::Lrp(_) | Self::AttnLrp(_) | Self::CpLrp(_))
+    }
+
+    /// True if what flows are amounts, never below 0, in each channel.
+    pub fn flows_amounts(&self) -> bool {
         matches!(self, Self::DlBacktrace(_))
+    }
+
+    /// True if the method compares with a baseline.
+    pub fn has_baseline(&self) -> bool {
+        matches!(self, Self::IntegratedGradients(_) | Self::GradientShap(_) | Self::DeepLift | Self::DeepShap)
     }
 
     /// Catalogue entry.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::baseline::Baseline;
 use crate::error::Error;
 use crate::method::Method;
 use crate::walk::OnMissingRule;
@@ -106,6 +107,20 @@ pub enum NodeSelection {
     Named(Vec<String>),
 }
 
+/// Which part of an explanation a graph computes. Methods that average over many points have a graph that runs once per row,
+/// and one that runs once per point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Part {
+    /// All of it.
+    #[default]
+    Whole,
+    /// The prediction and the target, which the points share.
+    Clean,
+    /// The attribution at one point. What differs between points comes in as additional inputs: the place on the path
+    /// `exegesis/place` `[batch]`, standard normal `noise/<input>`, `baseline/<input>`, and the frozen target or seed.
+    Point,
+}
+
 /// What to explain, and how.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -113,6 +128,10 @@ pub struct Request {
     pub method: Method,
     /// The scalar that is explained.
     pub target: Target,
+    /// What the input is compared with, for methods that have a baseline.
+    pub baseline: Baseline,
+    /// Which part of the explanation the graph computes.
+    pub part: Part,
     /// Meaning of the output; `None` decides from its shape.
     pub task: Option<Task>,
     /// Logit or probability.
@@ -141,6 +160,8 @@ impl Request {
         Self {
             method,
             target: Target::default(),
+            baseline: Baseline::default(),
+            part: Part::default(),
             task: None,
             score: Score::default(),
             threshold: 0.5,

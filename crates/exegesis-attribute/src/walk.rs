@@ -45,6 +45,7 @@ struct Arrival {
 }
 
 /// What a walk produced.
+#[derive(Default)]
 pub struct Walked {
     /// Per channel, the signal on each carrier value that received one.
     pub channels: Vec<FxHashMap<ValueId, ValueId>>,

@@ -1,36 +1,25 @@
 //! The options of DLBacktrace, by the names that they have on the command line.
 
 use crate::error::{Error, Result};
-use crate::method::ParameterInfo;
+use crate::method::{MethodInfo, ParameterInfo};
+use crate::options::{Options, choices, number, on_off, on_off_text};
 
-macro_rules! choices {
-    ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-        pub enum $name {
-            $($(#[$item_doc])* $item),+
-        }
-
-        impl $name {
-            /// Every choice.
-            pub const ALL: &'static [Self] = &[$(Self::$item),+];
-
-            /// Name on the command line.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$item => $text),+
-                }
-            }
-
-            fn parse(key: &str, text: &str) -> Result<Self> {
-                match text {
-                    $($text => Ok(Self::$item),)+
-                    _ => Err(unknown_value(key, text, &[$($text),+])),
-                }
-            }
-        }
-    };
-}
+/// What the reference page says.
+pub const INFO: MethodInfo = MethodInfo {
+    name: "dlbacktrace",
+    summary: "Relevance 1 starts at the target and is traced back: each unit shares what it received among the \
+              terms that formed its value, in proportion to their magnitude. Biases keep their share, and the \
+              ledger says how much stayed where. In default mode values are never negative: they say how much a cell \
+              was involved, not for or against. In contrastive mode two channels are traced, one from the target and \
+              one from its alternatives; the attribution is their difference.",
+    formula: "R = |x| * |W|^T ( r / (|W||x| + |b|) ) per linear layer",
+    cost: "forward + about 2 forwards; contrastive: forward + about 5",
+    misleads: "In default mode evidence against the target counts like evidence for it. A large share left at \
+               biases means the map speaks for a small part of the decision. In contrastive mode the channel that \
+               dominates a unit takes the terms that agree with its sign, whatever they mean downstream.",
+    citation: "Sankarapu et al. (2024), DLBacktrace, arXiv 2411.12643 (first version)",
+    parameters: DlBacktrace::PARAMETERS,
+};
 
 choices! {
     /// How many channels flow.
@@ -200,9 +189,8 @@ impl Default for DlBacktrace {
     }
 }
 
-impl DlBacktrace {
-    /// What `exegesis methods dlbacktrace` says of the options.
-    pub const PARAMETERS: &'static [ParameterInfo] = &[
+impl Options for DlBacktrace {
+    const PARAMETERS: &'static [ParameterInfo] = &[
         ParameterInfo {
             name: "mode",
             default: "default",
@@ -290,20 +278,10 @@ impl DlBacktrace {
         },
     ];
 
-    /// Sets the option `key`.
-    ///
-    /// # Errors
-    /// An unknown key or value.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             "mode" => self.mode = Mode::parse(key, value)?,
-            "saturation" => {
-                self.saturation = match value {
-                    "on" | "true" => true,
-                    "off" | "false" => false,
-                    _ => return Err(unknown_value(key, value, &["on", "off"])),
-                }
-            }
+            "saturation" => self.saturation = on_off(key, value)?,
             "compat" => {
                 self.compat = Compat::parse(key, value)?;
                 if self.compat == Compat::V1 {
@@ -324,21 +302,12 @@ impl DlBacktrace {
                 self.scaler = Some(number(key, value, |v| v > 0.0 && v <= 1e6, "above 0, at most 1000000")?)
             }
             "total" => self.total = number(key, value, |v| v > 0.0 && v <= 1e6, "above 0, at most 1000000")?,
-            _ => {
-                return Err(Error::Request(format!(
-                    "method `dlbacktrace` has no option `{key}`; it has {}",
-                    Self::PARAMETERS.iter().map(|p| p.name).collect::<Vec<_>>().join(", ")
-                )));
-            }
+            _ => {}
         }
         Ok(())
     }
 
-    /// Checks options that exclude each other.
-    ///
-    /// # Errors
-    /// Such a pair.
-    pub fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         if self.mode == Mode::Contrastive && self.bilinear == Bilinear::Ratio {
             return Err(Error::Request(
                 "bilinear=ratio is defined for mode=default only; leave it out or use mode=default"
@@ -359,12 +328,10 @@ impl DlBacktrace {
         Ok(())
     }
 
-    /// Every option with its value.
-    pub fn values(&self) -> Vec<(&'static str, String)> {
-        let on_off = |on: bool| if on { "on" } else { "off" }.to_string();
+    fn values(&self) -> Vec<(&'static str, String)> {
         vec![
             ("mode", self.mode.name().to_string()),
-            ("saturation", on_off(self.saturation)),
+            ("saturation", on_off_text(self.saturation)),
             ("norm", self.norm.name().to_string()),
             ("mul", self.mul.name().to_string()),
             ("gate", self.gate.name().to_string()),
@@ -379,7 +346,9 @@ impl DlBacktrace {
             ("compat", self.compat.name().to_string()),
         ]
     }
+}
 
+impl DlBacktrace {
     /// Channels that flow.
     pub fn channels(&self) -> usize {
         match self.mode {
@@ -387,17 +356,4 @@ impl DlBacktrace {
             Mode::Contrastive => 2,
         }
     }
-}
-
-fn unknown_value(key: &str, value: &str, known: &[&str]) -> Error {
-    Error::Request(format!(
-        "option {key}={value} of `dlbacktrace` is unknown; {key} is one of {}",
-        known.join(", ")
-    ))
-}
-
-fn number(key: &str, text: &str, fits: impl Fn(f64) -> bool, wanted: &str) -> Result<f64> {
-    text.parse::<f64>().ok().filter(|v| fits(*v)).ok_or_else(|| {
-        Error::Request(format!("option {key}={text} of `dlbacktrace` must be a number {wanted}"))
-    })
 }

@@ -5,6 +5,7 @@ use exegesis_graph::{Builder, Dim, ValueId};
 use rustc_hash::FxHashMap;
 
 use super::{AttributionOutput, RelevanceOutput};
+use crate::attributed::Attributed;
 use crate::dlbacktrace::options::Compat;
 use crate::error::{Error, Result};
 use crate::explained_input::ExplainedInput;
@@ -32,24 +33,22 @@ fn attribution(
     request: &Request,
     input: &ExplainedInput,
     signals: &FxHashMap<ValueId, ValueId>,
+    is_per_token: bool,
 ) -> Result<ValueId> {
     let mut sum: Option<ValueId> = None;
-    for root in &input.roots {
-        let mut signal = match signals.get(root) {
+    for (root, entry) in input.roots.iter().zip(&input.entries) {
+        let mut signal = match signals.get(entry) {
             Some(signal) => *signal,
             None => continue,
         };
-        if request.method == Method::InputXGradient {
-            signal = b.mul(*root, signal)?;
-        }
-        if input.is_tokens && !request.per_dim {
+        if input.is_tokens && !request.per_dim && !is_per_token {
             let axes = look_up::embedding_axes(b, *root)?;
             // The first version takes the mean over the embedding.
             let kind = if is_first_version(&request.method) { ReduceKind::Mean } else { ReduceKind::Sum };
             signal = b.reduce(kind, signal, &axes, false)?;
         }
         if input.is_tokens {
-            signal = look_up::onto_ids(b, input, *root, signal, request.per_dim)?;
+            signal = look_up::onto_ids(b, input, *root, signal, request.per_dim && !is_per_token)?;
         }
         sum = Some(match sum {
             None => signal,
@@ -60,7 +59,7 @@ fn attribution(
         Some(value) => value,
         None => b.zeros_like(input.roots.first().copied().unwrap_or(input.input))?,
     };
-    if input.is_tokens && !request.per_dim {
+    if input.is_tokens && (!request.per_dim || is_per_token) {
         let shape: Vec<Dim> = b.shape(input.input)?.clone();
         b.set_shape(value, shape);
     }
@@ -93,14 +92,15 @@ pub(super) fn attribution_outputs(
     b: &mut Builder<'_>,
     request: &Request,
     inputs: &[ExplainedInput],
-    walked: &Walked,
+    attributed: &Attributed,
 ) -> Result<Vec<AttributionOutput>> {
     let mut outputs = vec![];
     for input in inputs {
-        let values: Vec<ValueId> = walked
+        let values: Vec<ValueId> = attributed
+            .walked
             .channels
             .iter()
-            .map(|signals| attribution(b, request, input, signals))
+            .map(|signals| attribution(b, request, input, signals, attributed.is_per_token))
             .collect::<Result<_>>()?;
         let (output, channels) = match values.as_slice() {
             [positive, negative] => {

@@ -71,7 +71,7 @@ pub(super) fn unroll_carriers(graph: &mut Graph, roots: &[ValueId], output: Valu
 }
 
 /// Additions of constants to a token embedding before the first other layer.
-pub(super) fn embedding_adds(graph: &Graph, roots: &[ValueId], output: ValueId) -> Result<FxHashSet<String>> {
+pub(crate) fn embedding_adds(graph: &Graph, roots: &[ValueId], output: ValueId) -> Result<FxHashSet<String>> {
     let carrying = carriers(graph, roots, &[output])?;
     let consumers = graph.consumers();
     let mut names = FxHashSet::default();

@@ -145,7 +145,7 @@ pub fn difference(
     let count = classes(b, scores)?;
     check_class(first, count, &asked.name)?;
     check_class(second, count, &asked.name)?;
-    if asked.request.method.is_relevance() && !asked.contrastive {
+    if asked.request.method.flows_amounts() && !asked.contrastive {
         return Err(Error::Request(format!(
             "method `{}` traces one non-negative seed and can't explain a difference; use mode=contrastive, gradient or \
              input-x-gradient, or one class",

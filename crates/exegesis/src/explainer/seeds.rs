@@ -35,7 +35,7 @@ pub(super) fn ports(model: &Model, request: &Request) -> Result<Vec<Port>> {
 /// # Errors
 /// A negative entry.
 pub(super) fn check(ports: &[Port], own: usize, request: &Request, inputs: &Inputs) -> Result<()> {
-    if !request.method.is_relevance() {
+    if !request.method.flows_amounts() {
         return Ok(());
     }
     for port in ports.get(own..).unwrap_or_default() {

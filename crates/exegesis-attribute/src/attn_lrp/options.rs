@@ -1,0 +1,117 @@
+//! Options of AttnLRP and CP-LRP, by the names that they have on the command line.
+
+use crate::error::Result;
+use crate::method::{MethodInfo, ParameterInfo};
+use crate::options::{Options, choices, number};
+
+/// Options of AttnLRP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttnLrp {
+    /// Stabiliser of the epsilon rule.
+    pub epsilon: f64,
+}
+
+impl Default for AttnLrp {
+    fn default() -> Self {
+        Self { epsilon: 1e-6 }
+    }
+}
+
+const EPSILON: ParameterInfo = ParameterInfo {
+    name: "epsilon",
+    default: "1e-6",
+    values: "a number from 0",
+    doc: "Stabiliser of the epsilon rule.",
+};
+
+impl Options for AttnLrp {
+    const PARAMETERS: &'static [ParameterInfo] = &[EPSILON];
+
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        if key == "epsilon" {
+            self.epsilon = number(key, value, |v| v >= 0.0, "from 0")?;
+        }
+        Ok(())
+    }
+
+    fn values(&self) -> Vec<(&'static str, String)> {
+        vec![("epsilon", self.epsilon.to_string())]
+    }
+}
+
+choices! {
+    /// What activations do to relevance.
+    Activation {
+        /// They pass it.
+        #[default]
+        Identity = "identity",
+        /// Plain gradient times input, as published (AH+LN).
+        Gradient = "gradient",
+    }
+}
+
+/// Options of CP-LRP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CpLrp {
+    /// Stabiliser of the epsilon rule.
+    pub epsilon: f64,
+    /// Activations.
+    pub act: Activation,
+}
+
+impl Default for CpLrp {
+    fn default() -> Self {
+        Self { epsilon: 1e-6, act: Activation::default() }
+    }
+}
+
+impl Options for CpLrp {
+    const PARAMETERS: &'static [ParameterInfo] = &[
+        EPSILON,
+        ParameterInfo {
+            name: "act",
+            default: "identity",
+            values: "identity, gradient",
+            doc: "Activations: relevance passes, or gradient times input as published.",
+        },
+    ];
+
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        match key {
+            "epsilon" => self.epsilon = number(key, value, |v| v >= 0.0, "from 0")?,
+            "act" => self.act = Activation::parse(key, value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn values(&self) -> Vec<(&'static str, String)> {
+        vec![("epsilon", self.epsilon.to_string()), ("act", self.act.name().to_string())]
+    }
+}
+
+/// `attn-lrp`.
+pub const ATTN_LRP: MethodInfo = MethodInfo {
+    name: "attn-lrp",
+    summary: "LRP for transformers: epsilon in linear maps, half to each factor of a product of activations, a first-order \
+              expansion at the softmax, and identity at activations and the division of norms. Relevance flows through \
+              queries, keys and values.",
+    formula: "softmax: R_i = x_i (r_i - s_i sum_j r_j); O = A V: R_A = A * (r / 2O) V^T, R_V = V * A^T (r / 2O)",
+    cost: "forward + about 1.4 forwards",
+    misleads: "The softmax rule does not conserve; the ledger shows how much it leaves. Biases keep their share.",
+    citation: "Achtibat et al. (2024), AttnLRP, arXiv 2402.05602",
+    parameters: AttnLrp::PARAMETERS,
+};
+
+/// `cp-lrp`.
+pub const CP_LRP: MethodInfo = MethodInfo {
+    name: "cp-lrp",
+    summary: "LRP for transformers that treats attention weights, gates and the deviations of norms as constants: relevance \
+              flows through values only and is conserved up to biases.",
+    formula: "O = A V: R_V = V * A^T (r / O), nothing to A; LayerNorm: the deviation is a constant",
+    cost: "forward + about 1 forward",
+    misleads: "What decides where attention looks gets nothing. With biases, the sum of the tokens may be far from the \
+               score: see the ledger.",
+    citation: "Ali et al. (2022), XAI for Transformers: Better Explanations through Conservative Propagation, arXiv 2202.07304",
+    parameters: CpLrp::PARAMETERS,
+};

@@ -1,0 +1,53 @@
+//! A second instance of a part of a graph, on other values.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::{Graph, Op, Origin, Result, ValueId};
+
+/// Appends a copy of the nodes that `targets` need and that depend on a key of `replaced`, reading the values that stand for
+/// the keys. Everything else (constants, what does not depend on a key) is shared. Returns, for every value that has a
+/// counterpart, its counterpart; keys included. Shapes and types are those of the original.
+///
+/// # Errors
+/// A cycle.
+pub fn instance(
+    graph: &mut Graph,
+    targets: &[ValueId],
+    replaced: &FxHashMap<ValueId, ValueId>,
+) -> Result<FxHashMap<ValueId, ValueId>> {
+    let needed = graph.ancestors(targets);
+    let mut counterparts = replaced.clone();
+    for id in graph.topological_order()? {
+        let node = graph.node(id).clone();
+        let is_needed = node.outputs.iter().flatten().any(|o| needed.contains(o));
+        let is_given = node.outputs.iter().flatten().all(|o| counterparts.contains_key(o));
+        if !is_needed || is_given || !node.inputs.iter().flatten().any(|v| counterparts.contains_key(v)) {
+            continue;
+        }
+        let inputs = node.inputs.iter().map(|v| v.map(|v| *counterparts.get(&v).unwrap_or(&v))).collect();
+        let outputs = node
+            .outputs
+            .iter()
+            .map(|output| {
+                let output = (*output)?;
+                let value = graph.value(output);
+                let (dtype, shape) = (value.dtype, value.shape.clone());
+                let name = format!("{}/instance", value.name);
+                Some((output, graph.add_value(&name, dtype, shape)))
+            })
+            .collect::<Vec<_>>();
+        let source: Arc<str> = Arc::from(node.source_name());
+        let fresh = outputs.iter().map(|o| o.map(|(_, copy)| copy)).collect();
+        let op: Op = node.op.clone();
+        let copy = graph.add_node_with_outputs(&format!("{}/instance", node.name), op, inputs, fresh)?;
+        let made = graph.node_mut(copy);
+        made.origin = Origin::Appended(source);
+        made.role = node.role;
+        for (output, copy) in outputs.into_iter().flatten() {
+            counterparts.entry(output).or_insert(copy);
+        }
+    }
+    Ok(counterparts)
+}
