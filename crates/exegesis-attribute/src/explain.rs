@@ -67,9 +67,11 @@ pub struct Explained {
     /// Output with the sum of the seed per row and channel, `[batch, channels]`, when diagnostics were asked for; 0 in the
     /// first means an empty mask.
     pub seed_sum_output: Option<String>,
+    /// Output with what the attributions of a row (and what was absorbed) sum to, `[batch, 1]`, where that is not the seed.
+    pub total_output: Option<String>,
     /// Output with the signal that a walk starts with, of the shape of the seeded value, in [`Part::Clean`].
     pub seed_output: Option<String>,
-    /// Output with the seeded score of each row, `[batch, 1]`, in [`Part::Point`].
+    /// Output with the seeded score of each row, `[batch, 1]`, in [`Part::Point`] and [`Part::Clean`].
     pub point_score_output: Option<String>,
     /// Channels that flow: 1, or 2 in contrastive mode.
     pub channels: usize,
@@ -177,8 +179,8 @@ pub fn explain(
         displacement.finish(&mut b, &mut attributed)?;
     }
     let point_score = match request.part {
-        Part::Point => situation.score(&mut b, start.value)?,
-        Part::Whole | Part::Clean => None,
+        Part::Point | Part::Clean => situation.score(&mut b, start.value)?,
+        Part::Whole => None,
     };
     let attributions = match request.part {
         Part::Clean => vec![],
@@ -229,16 +231,17 @@ pub fn explain(
             .filter(|_| request.target != Target::Input)
             .map(|target| add_output(&mut b, target, "exegesis/target"));
         score_output = Some(add_output(&mut b, value, "exegesis/score"));
-        let mut sums: Vec<ValueId> = total.into_iter().collect();
-        for (channel, signal) in signals.iter().enumerate().filter(|_| total.is_none()) {
+        let mut sums = vec![];
+        for (channel, signal) in signals.iter().enumerate() {
             let lone = one_hot.filter(|_| channel == 0).map_or(*signal, |seed| seed.amount);
             sums.extend(batch.row_sums(&mut b, lone)?);
         }
-        if sums.len() == signals.len() && (total.is_some() || !is_difference) {
+        if sums.len() == signals.len() && !is_difference {
             let sums = if sums.len() == 1 { sums[0] } else { b.concat(&sums, 1)? };
             seed_sum_output = Some(add_output(&mut b, sums, "exegesis/seed_sum"));
         }
     }
+    let total_output = total.filter(|_| request.diagnostics).map(|total| add_output(&mut b, total, "exegesis/total"));
     let point_score_output = point_score.map(|score| add_output(&mut b, score, "exegesis/point_score"));
     let seed_output = match (request.part, signals.first()) {
         (Part::Clean, Some(signal)) => {
@@ -265,6 +268,7 @@ pub fn explain(
         target_output,
         score_output,
         seed_sum_output,
+        total_output,
         seed_output,
         point_score_output,
         ledger,
@@ -274,7 +278,7 @@ pub fn explain(
         seed_inputs,
         channels: family.channels(),
         notes,
-        is_conserved: family.is_relevance() || total.is_some(),
+        is_conserved: family.is_relevance(),
         rows_mix: sequence_rows,
     })
 }

@@ -13,6 +13,8 @@ use crate::explain::embedding_adds;
 use crate::gradient::Gradient;
 use crate::gradient::guided::GuidedBackprop;
 use crate::method::Method;
+use crate::path::Points;
+use crate::request::Part;
 use crate::rule::RuleSet;
 use crate::{attention, attn_lrp, cam, controls, deeplift, lrp};
 
@@ -92,6 +94,13 @@ impl Family {
     /// A model or request that the method does not fit.
     pub fn attribute(&self, b: &mut Builder<'_>, situation: &mut Situation<'_>) -> Result<Attributed> {
         let roots = situation.roots;
+        let request = situation.request;
+        if request.part == Part::Whole && Points::of(&request.method).is_some() {
+            return Err(Error::Request(format!(
+                "method `{}` is one program per point, which this version does not put into one graph",
+                request.method.name()
+            )));
+        }
         Ok(match self {
             Self::Walk(rules) => situation.walk(b, rules.as_ref(), roots)?.into(),
             Self::TimesInput(rules) => {

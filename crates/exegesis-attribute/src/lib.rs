@@ -52,7 +52,7 @@ pub use lrp::options::{Composite, Lrp};
 pub use method::{Method, MethodInfo, ParameterInfo};
 pub use options::Options;
 pub use path::options::{GradientShap, IntegratedGradients, Quadrature, SmoothGrad, Statistic};
-pub use path::quadrature;
+pub use path::{PLACE, quadrature};
 pub use request::{NodeSelection, Part, Request, Score, Target, Task};
 pub use rule::{Context, OneHot, Outcome, RuleSet};
 pub use walk::{AppliedRule, OnMissingRule, SeedOn, Start, Substitution, Walked, carriers, propagate};

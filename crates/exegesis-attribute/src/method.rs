@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::lrp::options::{self as lrp, Lrp};
 use crate::options::Options;
 use crate::path::options::{self as path, GradientShap, IntegratedGradients, SmoothGrad, Statistic};
+use crate::request::Part;
 use crate::{controls, gradient};
 
 /// An attribution method with its parameters.
@@ -252,6 +253,16 @@ impl Method {
     /// True if what flows are amounts, never below 0, in each channel.
     pub fn flows_amounts(&self) -> bool {
         matches!(self, Self::DlBacktrace(_))
+    }
+
+    /// What a graph has to compute for [`explain`](fn@crate::explain) to be about the method: of methods that average over
+    /// points one point, of random numbers the prediction.
+    pub fn part(&self) -> Part {
+        match self {
+            Self::IntegratedGradients(_) | Self::SmoothGrad(_) | Self::GradientShap(_) | Self::DeepShap => Part::Point,
+            Self::Random => Part::Clean,
+            _ => Part::Whole,
+        }
     }
 
     /// True if the method compares with a baseline.

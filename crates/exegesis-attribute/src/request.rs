@@ -158,10 +158,10 @@ impl Request {
     /// The method with every other choice at its default.
     pub fn new(method: Method) -> Self {
         Self {
+            part: method.part(),
             method,
             target: Target::default(),
             baseline: Baseline::default(),
-            part: Part::default(),
             task: None,
             score: Score::default(),
             threshold: 0.5,

@@ -90,8 +90,9 @@ pub struct What {
     /// Explain the score before or after a final softmax or sigmoid.
     #[arg(long, value_enum, default_value_t = ScoreArg::Logit)]
     pub score: ScoreArg,
-    /// Baseline of methods that have one (none is built in this version).
-    #[arg(long)]
+    /// What the input is compared with, by methods that have a baseline: zeros, mean, blur, a number (of token ids: an id),
+    /// or a file with rows, over which methods average (for compile also: input). Default: zeros.
+    #[arg(long, value_name = "B|FILE", allow_hyphen_values = true)]
     pub baseline: Option<String>,
     /// Text file with a class name per line. Default: names from the model.
     #[arg(long, value_name = "FILE")]
@@ -115,6 +116,8 @@ Examples:
   exegesis explain bert.onnx input_ids=ids.npy attention_mask=mask.npy --target 1
   exegesis explain model.onnx cat.png --method dlbacktrace:mode=contrastive      for the class, and for the others
   exegesis explain model.onnx cat.png --nodes all --save cat.svg                 the flow of relevance, layer by layer
+  exegesis explain model.onnx cat.png --method integrated-gradients:steps=100 --baseline blur
+  exegesis explain model.onnx table.csv --method gradient-shap --baseline background.csv
   exegesis explain boxes.onnx photo.png --task bbox --target 0,2                 two coordinates of a box
   exegesis explain unet.onnx scan.npy --target seed seed/logits=region.npy       a seed of your own
   exegesis explain model.onnx table.csv --columns age,height --row 0:10 --json

@@ -8,7 +8,7 @@ pub mod methods;
 
 use std::path::Path;
 
-use exegesis::{Error, ExplainerBuilder, Labels, Method, Model, Result, parse_target};
+use exegesis::{Baseline, Error, ExplainerBuilder, Labels, Method, Model, Result, parse_target};
 
 use crate::args::What;
 
@@ -48,12 +48,29 @@ pub fn labels(what: &What, model: &Model) -> Result<Labels> {
     }
 }
 
+/// What `--baseline` asks for.
+pub enum Compared {
+    /// Something computed, or for compiled files an input.
+    With(Baseline),
+    /// The rows of a file.
+    File(String),
+}
+
+impl Compared {
+    /// Reads the option; a text that is no baseline by name or number is a file.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text.parse() {
+            Ok(baseline) => Ok(Self::With(baseline)),
+            Err(_) if text.contains('=') || Path::new(text).exists() => Ok(Self::File(text.to_string())),
+            Err(_) => Err(Error::usage(format!(
+                "--baseline \"{text}\" is none of zeros, mean, blur, a number, or a file that exists. Give one of them."
+            ))),
+        }
+    }
+}
+
 /// An explainer of `model` with the choices of the command line.
 pub fn builder(model: &Model, method: Method, what: &What, labels: &Labels) -> Result<ExplainerBuilder> {
-    if what.baseline.is_some() {
-        let instead = "The methods of this version have no baseline: leave it out.";
-        return Err(Error::not_built("--baseline", instead));
-    }
     let mut builder = model
         .explainer(method)
         .target(parse_target(&what.target, labels)?)

@@ -3,6 +3,9 @@
 mod batches;
 mod compiled;
 mod peak;
+mod points;
+mod random;
+mod samples;
 mod seeds;
 mod signature;
 
@@ -10,7 +13,9 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use exegesis_attribute::{CHANNELS, Method, NodeSelection, OnMissingRule, Request, Score, Target, Task};
+use exegesis_attribute::{
+    Baseline, CHANNELS, Explained, Method, NodeSelection, OnMissingRule, Part, Request, Score, Target, Task,
+};
 use exegesis_graph::Tensor;
 use exegesis_runtime::{Limits, LoadOptions, Port, RtenRuntime, Runtime, WorkLimit, by_name};
 
@@ -42,6 +47,7 @@ pub struct ExplainerBuilder {
     model: Model,
     request: Request,
     settings: Settings,
+    references: Option<Inputs>,
 }
 
 impl ExplainerBuilder {
@@ -56,13 +62,28 @@ impl ExplainerBuilder {
             labels: model.labels(),
             preprocess: None,
         };
-        Self { model, request: Request::new(method), settings }
+        Self { model, request: Request::new(method), settings, references: None }
     }
 
     /// The scalar that is explained; default the largest score of each row.
     #[must_use]
     pub fn target(mut self, target: Target) -> Self {
         self.request.target = target;
+        self
+    }
+
+    /// What the input is compared with; default zeros. Methods without a baseline do not look at it.
+    #[must_use]
+    pub fn baseline(mut self, baseline: Baseline) -> Self {
+        self.request.baseline = baseline;
+        self
+    }
+
+    /// Rows that the input is compared with, by the names of the inputs; methods average over them.
+    #[must_use]
+    pub fn references(mut self, rows: Inputs) -> Self {
+        self.request.baseline = Baseline::Input;
+        self.references = Some(rows);
         self
     }
 
@@ -202,16 +223,31 @@ impl ExplainerBuilder {
             ));
         }
         let runtime = by_name(&self.settings.runtime)?;
-        let Self { model, request, settings } = self;
+        let Self { model, mut request, settings, references } = self;
+        if request.method.has_baseline() && request.baseline == Baseline::Input && references.is_none() {
+            return Err(Error::usage(
+                "the baseline `input` is for compiled files, which take it as an additional input. Use `exegesis compile`, \
+                 or give zeros, mean, blur, a number or a file.",
+            ));
+        }
+        let references = references.filter(|_| request.method.has_baseline());
+        // Given rows are fed point by point.
+        if references.is_some() && request.part == Part::Whole {
+            request.part = Part::Point;
+        }
+        if references.is_none() && request.method == Method::DeepShap {
+            request.part = Part::Whole;
+        }
         let ports = seeds::ports(&model, &request)?;
-        Ok(Explainer { model, request, settings, ports, runtime, compiled: Mutex::new(Vec::new()) })
+        Ok(Explainer { model, request, settings, references, ports, runtime, programs: Mutex::new(Vec::new()) })
     }
 
     /// The explanation as a standard ONNX file: the model's own inputs and outputs, and the attributions as outputs.
     ///
     /// # Errors
     /// As [`Explainer::explain`], without the errors of running.
-    pub fn compile(self) -> Result<Vec<u8>> {
+    pub fn compile(mut self) -> Result<Vec<u8>> {
+        self.request.part = Part::Whole;
         crate::compile::compile(&self.model, self.request, &self.settings)
     }
 }
@@ -224,7 +260,9 @@ pub struct Explainer {
     /// Inputs of the model, then those that hold a given seed.
     ports: Vec<Port>,
     runtime: Box<dyn Runtime>,
-    compiled: Mutex<Vec<Arc<Compiled>>>,
+    /// Rows that inputs are compared with.
+    references: Option<Inputs>,
+    programs: Mutex<Vec<(Part, Arc<Compiled>)>>,
 }
 
 impl std::fmt::Debug for Explainer {
@@ -250,7 +288,10 @@ impl Explainer {
     /// # Errors
     /// As [`Explainer::explain`], without the errors of running.
     pub fn plan(&self, inputs: &Inputs) -> Result<Plan> {
-        let (compiled, _) = self.compiled(inputs)?;
+        if self.request.part == Part::Point {
+            return Ok(self.plan_points(inputs)?.beside_forward(&self.model, inputs));
+        }
+        let (compiled, _) = self.program(&self.request, &self.ports, inputs)?;
         let plan = compiled.plan(&self.model, &self.request, inputs, &self.settings);
         batches::check_budget(&compiled, &self.ports, inputs, plan.batch, &self.settings)?;
         Ok(plan.beside_forward(&self.model, inputs))
@@ -274,18 +315,27 @@ impl Explainer {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Explanation> {
         seeds::check(&self.ports, self.model.inputs().len(), &self.request, inputs)?;
-        let (compiled, compile_seconds) = self.compiled(inputs)?;
+        match self.request.part {
+            Part::Point => return self.explain_points(inputs, progress),
+            Part::Clean => return self.explain_at_random(inputs, progress),
+            Part::Whole => {}
+        }
+        let (compiled, compile_seconds) = self.program(&self.request, &self.ports, inputs)?;
         let started = Instant::now();
         let results = batches::run(&compiled, &self.ports, inputs, &self.settings, progress)?;
-        let run_seconds = started.elapsed().as_secs_f64();
-        self.explanation(inputs, &compiled, results, compile_seconds, run_seconds)
+        let seconds = [compile_seconds, started.elapsed().as_secs_f64()];
+        let plan = compiled.plan(&self.model, &self.request, inputs, &self.settings);
+        self.explanation(inputs, compiled.explained(), &compiled, plan, results, seconds)
     }
 
-    /// The program for these sizes and the seconds that making it took (0 if it was there).
-    fn compiled(&self, inputs: &Inputs) -> Result<(Arc<Compiled>, f64)> {
-        let signature = Signature::of(&self.ports, inputs, &self.request.explain)?;
-        let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known.iter().find(|c| c.fits(&signature, inputs)) {
+    /// The program for a request and sizes, and the seconds that making it took (0 if it was there).
+    fn program(&self, request: &Request, ports: &[Port], inputs: &Inputs) -> Result<(Arc<Compiled>, f64)> {
+        let signature = Signature::of(ports, inputs, &request.explain)?;
+        let mut known = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |(part, program): &&(Part, Arc<Compiled>)| {
+            *part == request.part && program.fits(&signature, inputs)
+        };
+        if let Some((_, found)) = known.iter().find(fits) {
             return Ok((Arc::clone(found), 0.0));
         }
         let started = Instant::now();
@@ -293,13 +343,13 @@ impl Explainer {
         let limits = Limits { memory: self.settings.memory, work: self.settings.work };
         let made = Arc::new(Compiled::new(
             &self.model,
-            &self.ports,
-            &self.request,
+            ports,
+            request,
             inputs,
             self.runtime.as_ref(),
             (&options, limits),
         )?);
-        known.push(Arc::clone(&made));
+        known.push((request.part, Arc::clone(&made)));
         Ok((made, started.elapsed().as_secs_f64()))
     }
 
@@ -328,12 +378,12 @@ impl Explainer {
     fn explanation(
         &self,
         inputs: &Inputs,
+        explained: &Explained,
         compiled: &Compiled,
+        plan: Plan,
         results: Vec<(String, Tensor)>,
-        compile_seconds: f64,
-        run_seconds: f64,
+        [compile_seconds, run_seconds]: [f64; 2],
     ) -> Result<Explanation> {
-        let explained = compiled.explained();
         let get = |name: &str| results.iter().find(|(n, _)| n == name).map(|(_, t)| t);
         let outputs: Vec<(String, Tensor)> = self
             .model
@@ -365,7 +415,13 @@ impl Explainer {
         });
         // A difference of two scores has a seed that sums to 0; everywhere else that means an empty mask.
         let needs_seed = !matches!(self.request.target, Target::Difference(..));
-        let seeds = Seeds { sums: seeds.as_deref(), channels: explained.channels, is_needed: needs_seed };
+        let totals = explained.total_output.as_deref().and_then(get).and_then(Tensor::to_f64);
+        let seeds = Seeds {
+            sums: seeds.as_deref(),
+            totals: totals.as_deref(),
+            channels: explained.channels,
+            is_needed: needs_seed,
+        };
         let channels: Vec<(String, [Tensor; 2])> = explained
             .attributions
             .iter()
@@ -427,7 +483,7 @@ impl Explainer {
         }
         let provenance = Provenance::new(&self.model, inputs, &self.settings, compiled.runtime(), remarks)
             .timed(self.model.load_seconds(), compile_seconds, run_seconds)
-            .planned(compiled.plan(&self.model, &self.request, inputs, &self.settings));
+            .planned(plan);
         Ok(Explanation {
             inputs: inputs.clone(),
             rows,

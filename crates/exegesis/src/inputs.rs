@@ -255,3 +255,8 @@ pub(crate) fn join_rows(parts: &[&Tensor]) -> Result<Tensor> {
 pub(crate) fn slice_rows(tensor: &Tensor, range: std::ops::Range<usize>) -> Result<Tensor> {
     Ok(rows::slice(tensor, range)?)
 }
+
+/// Rows of the leading axis by number.
+pub(crate) fn take_rows(tensor: &Tensor, rows: &[usize]) -> Result<Tensor> {
+    Ok(rows::take(tensor, rows)?)
+}

@@ -51,7 +51,8 @@ impl Model {
                 Some((info.name, asked.or_else(|| Method::parse(info.name).ok())?))
             })
             .map(|(name, method)| {
-                let request = Request { method, diagnostics: false, ..request.clone() };
+                let part = method.part();
+                let request = Request { method, part, diagnostics: false, ..request.clone() };
                 let result = explain(self.graph().clone(), &request, &mut |_, _| {});
                 let mut coverage = Coverage { method: name, nodes: None, missing: Vec::new(), error: None };
                 match result {

@@ -2,7 +2,7 @@
 
 use exegesis::{Error, Result, files};
 
-use super::{builder, labels, method, open};
+use super::{Compared, builder, labels, method, open};
 use crate::args::Compile;
 use crate::console::Console;
 
@@ -21,6 +21,17 @@ pub fn run(args: &Compile, console: &Console) -> Result<()> {
     let mut builder = builder(&model, method, &args.what, &labels)?;
     if let Some(text) = &args.preprocess {
         builder = builder.preprocess(text.parse()?);
+    }
+    if let Some(text) = &args.what.baseline {
+        builder = match Compared::parse(text)? {
+            Compared::With(baseline) => builder.baseline(baseline),
+            Compared::File(_) => {
+                return Err(Error::usage(
+                    "a compiled file takes no baseline from another file. Give zeros, mean, blur or a number, or `input`: \
+                     then it has an additional input baseline/NAME.",
+                ));
+            }
+        };
     }
     let bytes = builder.compile()?;
     let path = files::write(&args.output, &bytes)?;

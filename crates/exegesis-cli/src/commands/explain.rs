@@ -9,7 +9,7 @@ use exegesis::{
 };
 use serde_json::Value;
 
-use super::{builder, demo, labels, method, open};
+use super::{Compared, builder, demo, labels, method, open};
 use crate::args::{Explain, How};
 use crate::console::Console;
 use crate::net::work_limit;
@@ -99,6 +99,11 @@ pub fn explainers(
         [all] if all == "all" => NodeSelection::All,
         names => NodeSelection::Named(names.to_vec()),
     };
+    let compared = args.what.baseline.as_deref().map(Compared::parse).transpose()?;
+    let references = match &compared {
+        Some(Compared::File(text)) => Some(references(model, text, args)?),
+        _ => None,
+    };
     methods
         .into_iter()
         .map(|method| {
@@ -117,9 +122,44 @@ pub fn explainers(
             if let Some(bytes) = memory {
                 builder = builder.memory(*bytes);
             }
+            builder = match &compared {
+                Some(Compared::With(baseline)) => builder.baseline(*baseline),
+                Some(Compared::File(_)) => match &references {
+                    Some(rows) => builder.references(rows.clone()),
+                    None => builder,
+                },
+                None => builder,
+            };
             builder.build()
         })
         .collect()
+}
+
+/// Rows to compare with, from the file of `--baseline`.
+fn references(model: &Model, text: &str, args: &Explain) -> Result<Inputs> {
+    let ports = model.inputs();
+    let options = ReadOptions { rows: None, ..read_options(model, args)? };
+    let read = read_inputs(ports, &[Source::parse(text, ports)], &options)?;
+    let mut runs = read.runs.into_iter();
+    match (runs.next(), runs.next()) {
+        (Some(rows), None) => Ok(rows),
+        _ => Err(Error::input(format!(
+            "the baseline \"{text}\" holds arrays of several sizes. Give one array of rows of one size."
+        ))),
+    }
+}
+
+/// How files are read.
+fn read_options(model: &Model, args: &Explain) -> Result<ReadOptions> {
+    Ok(ReadOptions {
+        preprocess: match &args.preprocess {
+            Some(text) => Some(text.parse()?),
+            None => model.preprocess()?,
+        },
+        columns: args.columns.clone(),
+        model_columns: model.columns(),
+        rows: args.row.as_ref().map(|text| text.parse()).transpose()?,
+    })
 }
 
 /// Reads the inputs of the command line.
@@ -131,15 +171,7 @@ fn read(model: &Model, ports: &[Port], args: &Explain) -> Result<exegesis::ReadI
         )));
     }
     let sources: Vec<Source> = args.files.iter().map(|text| Source::parse(text, ports)).collect();
-    let options = ReadOptions {
-        preprocess: match &args.preprocess {
-            Some(text) => Some(text.parse()?),
-            None => model.preprocess()?,
-        },
-        columns: args.columns.clone(),
-        model_columns: model.columns(),
-        rows: args.row.as_ref().map(|text| text.parse()).transpose()?,
-    };
+    let options = read_options(model, args)?;
     read_inputs(ports, &sources, &options)
 }
 

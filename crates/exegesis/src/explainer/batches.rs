@@ -168,7 +168,7 @@ pub(crate) fn peak(
 }
 
 /// Rows may be cut apart if every input has them in front, and nowhere else.
-fn splits(compiled: &Compiled, ports: &[Port], inputs: &Inputs) -> bool {
+pub(super) fn splits(compiled: &Compiled, ports: &[Port], inputs: &Inputs) -> bool {
     let (Some(symbol), rows) = (batch_symbol(ports), rows(inputs)) else { return false };
     let fed = |port: &&Port| inputs.get(&port.name).is_some() && !compiled.signature().is_switch(&port.name);
     ports.iter().filter(fed).all(|port| {

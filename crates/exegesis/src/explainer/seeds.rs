@@ -1,8 +1,10 @@
 //! Seeds that the user gives: arrays beside the inputs of the model.
 
 use exegesis_attribute::{CHANNELS, Request, Target};
+use exegesis_graph::DType;
 use exegesis_runtime::Port;
 
+use super::Compiled;
 use crate::{Error, Inputs, Model, Result};
 
 /// The inputs of `model` and, where the target is a given seed, those that hold it: of the shape of the explained output.
@@ -51,4 +53,22 @@ pub(super) fn check(ports: &[Port], own: usize, request: &Request, inputs: &Inpu
         }
     }
     Ok(())
+}
+
+/// The inputs of a program, those that it adds to the model's included.
+pub(super) fn of_program(program: &Compiled) -> Vec<Port> {
+    let graph = &program.explained().graph;
+    graph
+        .inputs
+        .iter()
+        .map(|id| {
+            let value = graph.value(*id);
+            Port {
+                name: value.name.clone(),
+                dtype: value.dtype.unwrap_or(DType::F32),
+                shape: value.shape.clone(),
+                optional: value.constant.is_some(),
+            }
+        })
+        .collect()
 }

@@ -30,6 +30,8 @@ pub struct ChannelTotals {
 pub(crate) struct Seeds<'a> {
     /// `[rows, channels]`, if they are known.
     pub sums: Option<&'a [f64]>,
+    /// What the attributions of each row sum to instead, for methods that promise another total than the seed.
+    pub totals: Option<&'a [f64]>,
     pub channels: usize,
     /// A seed of 0 means that no cell belongs to the target.
     pub is_needed: bool,
@@ -59,8 +61,9 @@ pub(crate) fn row_totals(
                      Choose another --target."
                 )));
             }
-            let expected =
-                seed.filter(|_| is_conserved).map(|s| s[0] - s.get(1).copied().unwrap_or_default());
+            let total = seeds.totals.and_then(|totals| totals.get(row).copied());
+            let seeded = || seed.filter(|_| is_conserved).map(|s| s[0] - s.get(1).copied().unwrap_or_default());
+            let expected = total.or_else(seeded);
             let side = |side: usize| ChannelTotals {
                 sum: by_channel[side][row],
                 seed: seed.and_then(|s| s.get(side).copied()),

@@ -93,6 +93,22 @@ pub(crate) fn slice(tensor: &Tensor, range: Range<usize>) -> Result<Tensor, exeg
     Tensor::new(shape, part!(F32, F64, F16, BF16, I8, I16, I32, I64, U8, U16, U32, U64, Bool, String))
 }
 
+/// Rows of the leading axis by number, in the given order; a number may come more than once.
+pub(crate) fn take(tensor: &Tensor, rows: &[usize]) -> Result<Tensor, exegesis_graph::Error> {
+    let stride: usize = tensor.shape().iter().skip(1).product();
+    let mut shape = tensor.shape().to_vec();
+    if let Some(first) = shape.first_mut() {
+        *first = rows.len();
+    }
+    macro_rules! taken {
+        ($($v:ident),*) => { match tensor.data() { $( Data::$v(v) => {
+            let row = |row: &usize| v.get(row * stride..(row + 1) * stride).unwrap_or_default();
+            Data::$v(rows.iter().flat_map(row).cloned().collect())
+        } ),* } };
+    }
+    Tensor::new(shape, taken!(F32, F64, F16, BF16, I8, I16, I32, I64, U8, U16, U32, U64, Bool, String))
+}
+
 /// Tensors of one type joined along the leading axis.
 pub(crate) fn concat(parts: &[&Tensor]) -> Result<Tensor, exegesis_graph::Error> {
     let differ = || exegesis_graph::Error::malformed("arrays of different types or shapes can't be joined");
