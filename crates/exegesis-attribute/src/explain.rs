@@ -19,7 +19,8 @@ use crate::request::{Part, Request, Score, Target, Task};
 use crate::seed::{Inputs, Seed, seed};
 use crate::walk::{AppliedRule, Substitution, carriers};
 use crate::{families, path, quantization, recurrence};
-use outputs::{add_output, attribution_outputs, relevance_outputs};
+pub(crate) use outputs::add_output;
+use outputs::{attribution_outputs, relevance_outputs};
 pub(crate) use prepare::embedding_adds;
 use prepare::{find_mask, has_decoder_ids, mark_masks, rows_are_steps, unroll_carriers};
 
@@ -110,6 +111,23 @@ pub struct RelevanceOutput {
 /// # Errors
 /// The request does not fit the model, nodes have no rule, or the graph can't be treated.
 pub fn explain(
+    graph: Graph,
+    request: &Request,
+    observer: &mut dyn FnMut(&str, &Graph),
+) -> Result<Explained> {
+    match (&request.method, request.part) {
+        (Method::IntegratedGradients(options), Part::Whole) => {
+            path::looped::explain(graph, request, options, observer)
+        }
+        _ => explain_part(graph, request, observer),
+    }
+}
+
+/// The same for a part of an explanation.
+///
+/// # Errors
+/// As [`explain`].
+pub(crate) fn explain_part(
     mut graph: Graph,
     request: &Request,
     observer: &mut dyn FnMut(&str, &Graph),

@@ -97,7 +97,8 @@ impl Family {
         let request = situation.request;
         if request.part == Part::Whole && Points::of(&request.method).is_some() {
             return Err(Error::Request(format!(
-                "method `{}` is one program per point, which this version does not put into one graph",
+                "method `{}` draws random numbers for every point and is no single graph: run it with `exegesis explain`, or \
+                 compile integrated-gradients",
                 request.method.name()
             )));
         }

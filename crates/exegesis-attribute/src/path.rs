@@ -2,6 +2,7 @@
 //! (gradient SHAP). One program computes the gradient at one point per row; the caller runs it on as many rows as there are
 //! points, and averages.
 
+pub mod looped;
 pub mod options;
 pub mod quadrature;
 

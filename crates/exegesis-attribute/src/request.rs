@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::baseline::Baseline;
 use crate::error::Error;
+use crate::explain::Explained;
 use crate::method::Method;
 use crate::walk::OnMissingRule;
 
@@ -173,5 +174,22 @@ impl Request {
             per_dim: false,
             diagnostics: true,
         }
+    }
+
+    /// The request for the graph that runs at the points, after `clean` for the same request: the target of the clean run,
+    /// which may not move with the points, comes in as an input where it depends on what the model says.
+    #[must_use]
+    pub fn at_point(&self, clean: &Explained) -> Self {
+        let by_index = matches!(
+            clean.task,
+            Task::Classification | Task::MultiLabel | Task::Embedding | Task::NextToken
+        );
+        let target = match &self.target {
+            Target::ArgMax if by_index => Target::Input,
+            fixed @ (Target::Class(_) | Target::Difference(..) | Target::Input) if by_index => fixed.clone(),
+            fixed @ Target::Position(_) => fixed.clone(),
+            _ => Target::Seed,
+        };
+        Self { target, task: Some(clean.task), part: Part::Point, ..self.clone() }
     }
 }

@@ -366,6 +366,21 @@ impl Explainer {
         Err(Error::input(format!("{bad} value(s) of the output \"{output}\" are NaN. {cause}")))
     }
 
+    /// The parameters of the method, and what it compares with.
+    fn parameters(&self) -> Vec<(String, String)> {
+        let method = &self.request.method;
+        let mut all: Vec<(String, String)> =
+            method.parameters().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
+        if method.has_baseline() {
+            let text = match &self.references {
+                Some(rows) => format!("{} given row(s)", batches::rows(rows)),
+                None => self.request.baseline.to_string(),
+            };
+            all.push(("baseline".to_string(), text));
+        }
+        all
+    }
+
     /// What the user calls the operator of a node: of layers that are taken apart into many nodes, the layer.
     fn operator(&self, node: &str, op: &str) -> String {
         let imported = self.model.imported();
@@ -453,7 +468,7 @@ impl Explainer {
         let result = MethodResult {
             key: method.name().to_string(),
             name: method.name().to_string(),
-            parameters: method.parameters().into_iter().map(|(k, v)| (k.to_string(), v)).collect(),
+            parameters: self.parameters(),
             signed: method.is_signed(),
             values,
             channels,

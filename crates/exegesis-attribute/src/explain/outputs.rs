@@ -15,7 +15,7 @@ use crate::method::Method;
 use crate::request::{NodeSelection, Request};
 use crate::walk::Walked;
 
-pub(super) fn add_output(b: &mut Builder<'_>, value: ValueId, name: &str) -> String {
+pub(crate) fn add_output(b: &mut Builder<'_>, value: ValueId, name: &str) -> String {
     // Through Identity, so that a value that is also something else can carry the name.
     let named = match b.unary(exegesis_graph::op::Unary::Identity, value) {
         Ok(named) => named,

@@ -233,7 +233,8 @@ pub const GRADIENT_SHAP: MethodInfo = MethodInfo {
     summary: "Gradients at random points between the (noisy) input and a baseline drawn from the given ones, times their \
               difference, averaged: an estimate of expected gradients by sampling. Values sum to f(input) less the mean \
               of f(baseline), up to sampling error, which is reported as the gap.",
-    formula: "A = mean_k (x + n_k - x'_k) * df/dx (x'_k + a_k (x + n_k - x'_k)), a_k ~ U(0, 1)",
+    formula: "A = mean_k (x + n_k - x'_k) * df/dx (x'_k + a_k (x + n_k - x'_k)), a_k ~ U(0, 1), one per interval of \
+              1/samples",
     cost: "samples (50) times forward + about 1 forward",
     misleads: "Few samples leave noise in the map; with one baseline integrated gradients are exact at the same price.",
     citation: "Lundberg, Lee (2017), arXiv 1705.07874; Erion et al. (2021), arXiv 1906.10670",

@@ -9,6 +9,10 @@ use super::labels;
 use crate::args::Explain;
 use crate::console::Console;
 
+/// What the methods of the demonstration show.
+const DEFAULTS: &str = "dlbacktrace shares out the decision: darker means more involved. gradient shows change: red pixels speak \
+                        for\nthe class when they get brighter, blue ones against it.\n";
+
 /// Explains the samples, writes the report, and says what to look at.
 pub fn run(args: &Explain, methods: Vec<Method>, saves: &[PathBuf], console: &Console) -> Result<()> {
     let model = Model::builtin()?;
@@ -32,13 +36,13 @@ pub fn run(args: &Explain, methods: Vec<Method>, saves: &[PathBuf], console: &Co
     console.summary(&format!(
         "\nThe built-in network names pieces of clothing (Fashion-MNIST, 92.7 % right on its test set).\n\
          Open {}: each row shows a sample, what the network says, and which pixels that rests on.\n\
-         dlbacktrace shares out the decision: darker means more involved. gradient shows change: red pixels speak for\n\
-         the class when they get brighter, blue ones against it.\n\n\
+         {}\n\
          Try next:\n  \
          exegesis explain --target 0 --save shirt.html    why not a T-shirt?\n  \
          exegesis explain MODEL.onnx PICTURE.png          your own model\n  \
          exegesis inspect MODEL.onnx                      what it takes, and which methods cover it",
-        report.display()
+        report.display(),
+        if args.methods.is_empty() { DEFAULTS } else { "" }
     ));
     Ok(())
 }

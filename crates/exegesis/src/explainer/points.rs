@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use exegesis_attribute::{Explained, Method, PLACE, Part, Request, Statistic, Target, Task};
+use exegesis_attribute::{Explained, Method, PLACE, Part, Request, Statistic};
 use exegesis_graph::{DType, Dim, Tensor};
 
 use super::compiled::Compiled;
@@ -140,7 +140,7 @@ impl Explainer {
             true => own_rows(self, inputs, &work[..work.len().min(CHUNK)])?,
             false => inputs.clone(),
         };
-        let request = self.point_request(clean.explained());
+        let request = self.request.at_point(clean.explained());
         let (program, _) = self.program(&request, self.model.inputs(), &inputs)?;
         Ok(self.points_plan(&program, &samples, rows, &inputs))
     }
@@ -151,24 +151,6 @@ impl Explainer {
         Plan { rows: all, runs: all.div_ceil(plan.batch.max(1)), ..plan }
     }
 
-    /// The request of the program that runs at the points: the target of the clean run, which may not move with them.
-    fn point_request(&self, clean: &Explained) -> Request {
-        let by_index = matches!(
-            clean.task,
-            Task::Classification | Task::MultiLabel | Task::Embedding | Task::NextToken
-        );
-        let single = matches!(clean.task, Task::Binary | Task::Regression) && clean.target_output.is_none();
-        let target = match &self.request.target {
-            Target::Seed => Target::Seed,
-            Target::ArgMax if by_index => Target::Input,
-            other @ (Target::Class(_) | Target::Difference(..)) if by_index => other.clone(),
-            other @ Target::Position(_) => other.clone(),
-            other @ Target::ArgMax if single => other.clone(),
-            _ => Target::Seed,
-        };
-        Request { target, task: Some(clean.task), part: Part::Point, ..self.request.clone() }
-    }
-
     /// Runs all rows at all points of `samples`.
     fn average(
         &self,
@@ -177,7 +159,7 @@ impl Explainer {
         compiling: &mut f64,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Averages> {
-        let request = self.point_request(shared.explained);
+        let request = self.request.at_point(shared.explained);
         let work = work(shared.rows, samples.per_row(), shared.splits);
         let mut found: Option<Averages> = None;
         let mut chunk = if shared.splits { CHUNK.min(work.len()) } else { shared.rows };

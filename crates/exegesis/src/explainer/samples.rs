@@ -83,7 +83,9 @@ impl Samples {
             Self::Random { references, .. } if k < *references => probe(k, *references),
             Self::Random { samples, references, seed } => {
                 let mut random = numbers(*seed, (row, k), "place");
-                let place = uniform(&mut random);
+                // One in each of as many equal intervals: uniform all together, with far less sampling error.
+                let interval = (k - references) as f64;
+                let place = (interval + uniform(&mut random)) / *samples as f64;
                 let reference = ((uniform(&mut random) * *references as f64) as usize).min(references - 1);
                 Point { place, reference, weight: 1.0 / *samples as f64, probe: 0.0 }
             }
