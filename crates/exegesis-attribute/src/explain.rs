@@ -110,11 +110,7 @@ pub struct RelevanceOutput {
 ///
 /// # Errors
 /// The request does not fit the model, nodes have no rule, or the graph can't be treated.
-pub fn explain(
-    graph: Graph,
-    request: &Request,
-    observer: &mut dyn FnMut(&str, &Graph),
-) -> Result<Explained> {
+pub fn explain(graph: Graph, request: &Request, observer: &mut dyn FnMut(&str, &Graph)) -> Result<Explained> {
     match (&request.method, request.part) {
         (Method::IntegratedGradients(options), Part::Whole) => {
             path::looped::explain(graph, request, options, observer)
@@ -259,7 +255,8 @@ pub(crate) fn explain_part(
             seed_sum_output = Some(add_output(&mut b, sums, "exegesis/seed_sum"));
         }
     }
-    let total_output = total.filter(|_| request.diagnostics).map(|total| add_output(&mut b, total, "exegesis/total"));
+    let total_output =
+        total.filter(|_| request.diagnostics).map(|total| add_output(&mut b, total, "exegesis/total"));
     let point_score_output = point_score.map(|score| add_output(&mut b, score, "exegesis/point_score"));
     let seed_output = match (request.part, signals.first()) {
         (Part::Clean, Some(signal)) => {

@@ -259,7 +259,9 @@ impl Method {
     /// points one point, of random numbers the prediction.
     pub fn part(&self) -> Part {
         match self {
-            Self::IntegratedGradients(_) | Self::SmoothGrad(_) | Self::GradientShap(_) | Self::DeepShap => Part::Point,
+            Self::IntegratedGradients(_) | Self::SmoothGrad(_) | Self::GradientShap(_) | Self::DeepShap => {
+                Part::Point
+            }
             Self::Random => Part::Clean,
             _ => Part::Whole,
         }

@@ -180,10 +180,8 @@ impl Request {
     /// which may not move with the points, comes in as an input where it depends on what the model says.
     #[must_use]
     pub fn at_point(&self, clean: &Explained) -> Self {
-        let by_index = matches!(
-            clean.task,
-            Task::Classification | Task::MultiLabel | Task::Embedding | Task::NextToken
-        );
+        let by_index =
+            matches!(clean.task, Task::Classification | Task::MultiLabel | Task::Embedding | Task::NextToken);
         let target = match &self.target {
             Target::ArgMax if by_index => Target::Input,
             fixed @ (Target::Class(_) | Target::Difference(..) | Target::Input) if by_index => fixed.clone(),

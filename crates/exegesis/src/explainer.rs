@@ -239,7 +239,15 @@ impl ExplainerBuilder {
             request.part = Part::Whole;
         }
         let ports = seeds::ports(&model, &request)?;
-        Ok(Explainer { model, request, settings, references, ports, runtime, programs: Mutex::new(Vec::new()) })
+        Ok(Explainer {
+            model,
+            request,
+            settings,
+            references,
+            ports,
+            runtime,
+            programs: Mutex::new(Vec::new()),
+        })
     }
 
     /// The explanation as a standard ONNX file: the model's own inputs and outputs, and the attributions as outputs.

@@ -60,8 +60,8 @@ pub use weights::NonFinite;
 
 pub use exegesis_attribute::Error as AttributeError;
 pub use exegesis_attribute::{
-    AppliedRule, Baseline, Method, MethodInfo, MissingRule, NodeSelection, OnMissingRule, ParameterInfo, Part,
-    Request, Score, Target, Task,
+    AppliedRule, Baseline, Method, MethodInfo, MissingRule, NodeSelection, OnMissingRule, ParameterInfo,
+    Part, Request, Score, Target, Task,
 };
 pub use exegesis_graph::{DType, Data, Dim, Tensor};
 pub use exegesis_report as report;

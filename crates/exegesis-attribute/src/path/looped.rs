@@ -158,10 +158,8 @@ pub(crate) fn explain(
 
 /// Large constants of the body that the outer graph holds too become captures of those.
 fn share_constants(body: &mut Graph, outer: &mut Graph, captures: &mut Vec<(ValueId, ValueId)>) {
-    let held: FxHashMap<*const Tensor, ValueId> = outer
-        .values()
-        .filter_map(|(id, v)| Some((Arc::as_ptr(v.constant.as_ref()?), id)))
-        .collect();
+    let held: FxHashMap<*const Tensor, ValueId> =
+        outer.values().filter_map(|(id, v)| Some((Arc::as_ptr(v.constant.as_ref()?), id))).collect();
     let large: Vec<(ValueId, Arc<Tensor>)> = body
         .values()
         .filter_map(|(id, v)| Some((id, v.constant.clone().filter(|t| t.len() >= SHARED)?)))

@@ -178,7 +178,8 @@ impl Options for GradientShap {
             name: "samples",
             default: "50",
             values: "1 to 100000",
-            doc: "Random points per row: a baseline at random, a place on the path at random.",
+            doc: "Random points per row: the baselines in turn from a random one on, a random place on the path in each of \
+                  equal intervals.",
         },
         ParameterInfo { default: "0", ..NOISE },
     ];
@@ -230,11 +231,10 @@ pub const SMOOTHGRAD: MethodInfo = MethodInfo {
 /// `gradient-shap`.
 pub const GRADIENT_SHAP: MethodInfo = MethodInfo {
     name: "gradient-shap",
-    summary: "Gradients at random points between the (noisy) input and a baseline drawn from the given ones, times their \
+    summary: "Gradients at random points between the (noisy) input and the given baselines in turn, times their \
               difference, averaged: an estimate of expected gradients by sampling. Values sum to f(input) less the mean \
               of f(baseline), up to sampling error, which is reported as the gap.",
-    formula: "A = mean_k (x + n_k - x'_k) * df/dx (x'_k + a_k (x + n_k - x'_k)), a_k ~ U(0, 1), one per interval of \
-              1/samples",
+    formula: "A = mean_k (x + n_k - x'_k) * df/dx (x'_k + a_k (x + n_k - x'_k)), a_k ~ U(0, 1), stratified",
     cost: "samples (50) times forward + about 1 forward",
     misleads: "Few samples leave noise in the map; with one baseline integrated gradients are exact at the same price.",
     citation: "Lundberg, Lee (2017), arXiv 1705.07874; Erion et al. (2021), arXiv 1906.10670",

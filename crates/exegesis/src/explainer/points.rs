@@ -17,6 +17,9 @@ use crate::{Error, Inputs, Plan, Result};
 /// Times that `tolerance=` doubles the steps.
 const DOUBLINGS: usize = 6;
 
+/// A gap from which on the user is warned, as a part of the difference of scores.
+const LARGE_GAP: f64 = 0.1;
+
 /// Rows at points that run at once unless memory or the user say otherwise.
 const CHUNK: usize = 32;
 
@@ -93,7 +96,19 @@ impl Explainer {
                 averages = self.average(&shared, &samples, &mut compiling, progress)?;
             }
             let gap = largest_gap(&shared, &averages);
-            notes.push(format!("{} steps leave a gap of {:.2e} of the difference of scores", options.steps, gap));
+            notes.push(format!(
+                "{} steps leave a gap of {:.2e} of the difference of scores",
+                options.steps, gap
+            ));
+        }
+        let gap = largest_gap(&shared, &averages);
+        if matches!(self.request.method, Method::IntegratedGradients(_)) && gap > LARGE_GAP {
+            notes.push(format!(
+                "integrated-gradients misses the difference of scores by {:.0} % in a row: take more steps (or tolerance=), \
+                 or a baseline other than {}, where the model may change faster than the steps see",
+                100.0 * gap,
+                self.request.baseline
+            ));
         }
         compile_seconds += compiling;
         let run_seconds = started.elapsed().as_secs_f64() - compiling;
@@ -118,7 +133,8 @@ impl Explainer {
         let program = Arc::clone(&averages.program);
         results.extend(fresh);
         if let Some(totals) = totals {
-            results.push(("exegesis/total".to_string(), Tensor::from_f64(DType::F64, vec![rows, 1], totals)?));
+            results
+                .push(("exegesis/total".to_string(), Tensor::from_f64(DType::F64, vec![rows, 1], totals)?));
         }
         let plan = self.points_plan(&program, &samples, rows, inputs);
         self.explanation(inputs, &merged, &program, plan, results, [compile_seconds, run_seconds])
@@ -133,8 +149,11 @@ impl Explainer {
         let (clean, _) = self.program(&clean_request, &self.ports, inputs)?;
         let rows = batches::rows(inputs);
         let splits = batches::splits(&clean, &self.ports, inputs) && !clean.explained().rows_mix;
-        let samples =
-            Samples::of(&self.request.method, self.references.as_ref().map_or(1, batches::rows), self.settings.seed);
+        let samples = Samples::of(
+            &self.request.method,
+            self.references.as_ref().map_or(1, batches::rows),
+            self.settings.seed,
+        );
         let work = work(rows, samples.per_row(), splits);
         let inputs = match splits {
             true => own_rows(self, inputs, &work[..work.len().min(CHUNK)])?,
@@ -221,7 +240,8 @@ impl Explainer {
                 continue;
             }
             let given = |tensor: Option<&Tensor>| -> Result<Tensor> {
-                let tensor = tensor.ok_or_else(|| Error::input(format!("nothing is given for \"{name}\".")))?;
+                let tensor =
+                    tensor.ok_or_else(|| Error::input(format!("nothing is given for \"{name}\".")))?;
                 if shared.splits { take_rows(tensor, &rows) } else { Ok(tensor.clone()) }
             };
             let tensor = if name.starts_with("target") {
@@ -253,7 +273,9 @@ impl Explainer {
             } else if let Some(input) = name.strip_prefix("baseline/") {
                 self.reference(shared, input, &points)?
             } else {
-                return Err(Error::input(format!("nothing is known of the input \"{name}\" of the program.")));
+                return Err(Error::input(format!(
+                    "nothing is known of the input \"{name}\" of the program."
+                )));
             };
             inputs = inputs.with(name, tensor);
         }
@@ -314,13 +336,10 @@ impl Averages {
         let explained = program.explained();
         let attributions = explained.attributions.iter().map(|a| a.output.clone());
         let relevance = explained.relevance.iter().map(|r| r.output.clone());
-        let outputs = attributions.chain(relevance).chain(explained.total_output.clone()).map(|name| Average {
-            name,
-            shape: vec![],
-            dtype: DType::F32,
-            sums: vec![],
-            squares: vec![],
-        });
+        let outputs = attributions
+            .chain(relevance)
+            .chain(explained.total_output.clone())
+            .map(|name| Average { name, shape: vec![], dtype: DType::F32, sums: vec![], squares: vec![] });
         Self {
             program: Arc::clone(program),
             outputs: outputs.collect(),
@@ -328,7 +347,12 @@ impl Averages {
         }
     }
 
-    fn add(&mut self, results: &[(String, Tensor)], part: &[(usize, usize)], samples: &Samples) -> Result<()> {
+    fn add(
+        &mut self,
+        results: &[(String, Tensor)],
+        part: &[(usize, usize)],
+        samples: &Samples,
+    ) -> Result<()> {
         let get = |name: &str| results.iter().find(|(n, _)| n == name).map(|(_, t)| t);
         for output in &mut self.outputs {
             let Some(tensor) = get(&output.name) else { continue };
@@ -380,9 +404,12 @@ impl Average {
         let values = match statistic {
             Statistic::Mean => self.sums.clone(),
             Statistic::Squared => self.squares.clone(),
-            Statistic::Variance => {
-                self.squares.iter().zip(&self.sums).map(|(square, mean)| (square - mean * mean).max(0.0)).collect()
-            }
+            Statistic::Variance => self
+                .squares
+                .iter()
+                .zip(&self.sums)
+                .map(|(square, mean)| (square - mean * mean).max(0.0))
+                .collect(),
         };
         let mut shape = vec![rows];
         shape.extend(&self.shape);

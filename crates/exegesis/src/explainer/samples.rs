@@ -82,11 +82,14 @@ impl Samples {
             }
             Self::Random { references, .. } if k < *references => probe(k, *references),
             Self::Random { samples, references, seed } => {
-                let mut random = numbers(*seed, (row, k), "place");
-                // One in each of as many equal intervals: uniform all together, with far less sampling error.
-                let interval = (k - references) as f64;
-                let place = (interval + uniform(&mut random)) / *samples as f64;
-                let reference = ((uniform(&mut random) * *references as f64) as usize).min(references - 1);
+                // References in turn from a random one on, and for each a place in every one of equal intervals: as random
+                // as independent draws, with far less sampling error.
+                let first = uniform(&mut numbers(*seed, (row, 0), "reference")) * *references as f64;
+                let sample = k - references;
+                let reference = (first as usize + sample) % references;
+                let interval = (sample / references) as f64;
+                let intervals = samples.div_ceil(*references) as f64;
+                let place = (interval + uniform(&mut numbers(*seed, (row, k), "place"))) / intervals;
                 Point { place, reference, weight: 1.0 / *samples as f64, probe: 0.0 }
             }
             Self::References(references) => {
@@ -102,7 +105,9 @@ fn numbers(seed: u64, (row, k): (usize, usize), purpose: &str) -> ChaCha8Rng {
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&(row as u64).to_le_bytes());
     // FNV-1a.
-    let hash = purpose.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let hash = purpose
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     key[16..24].copy_from_slice(&hash.to_le_bytes());
     let mut random = ChaCha8Rng::from_seed(key);
     random.set_stream(k as u64);
@@ -133,7 +138,9 @@ mod tests {
     /// Catches weights that do not average, and baselines that are not all probed.
     #[test]
     fn weights_and_probes_sum_to_one() {
-        for text in ["integrated-gradients:steps=7", "smoothgrad:samples=9", "gradient-shap:samples=5", "deep-shap"] {
+        for text in
+            ["integrated-gradients:steps=7", "smoothgrad:samples=9", "gradient-shap:samples=5", "deep-shap"]
+        {
             let samples = Samples::of(&Method::parse(text).unwrap(), 3, 1);
             let points: Vec<Point> = (0..samples.per_row()).map(|k| samples.point(2, k)).collect();
             assert!((points.iter().map(|p| p.weight).sum::<f64>() - 1.0).abs() < 1e-12, "{text}");
@@ -147,7 +154,12 @@ mod tests {
     fn random_numbers_depend_on_seed_row_point_and_purpose_only() {
         let first = normals(1, (2, 3), "x", 1000);
         assert_eq!(first[..10], normals(1, (2, 3), "x", 10));
-        for other in [normals(2, (2, 3), "x", 4), normals(1, (0, 3), "x", 4), normals(1, (2, 0), "x", 4), normals(1, (2, 3), "y", 4)] {
+        for other in [
+            normals(2, (2, 3), "x", 4),
+            normals(1, (0, 3), "x", 4),
+            normals(1, (2, 0), "x", 4),
+            normals(1, (2, 3), "y", 4),
+        ] {
             assert_ne!(first[..4], other);
         }
         let mean: f64 = first.iter().sum::<f64>() / 1000.0;
