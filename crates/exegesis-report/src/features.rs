@@ -29,6 +29,12 @@ pub(crate) fn top(view: &InputView, reduced: &Reduced, count: usize) -> Vec<Feat
     order.into_iter().map(|index| describe(view, reduced, index, score(index))).collect()
 }
 
+/// Every feature, in the order of the input.
+pub(crate) fn all(view: &InputView, reduced: &Reduced) -> Vec<Feature> {
+    let values = reduced.values().iter().enumerate();
+    values.map(|(index, score)| describe(view, reduced, index, *score)).collect()
+}
+
 fn describe(view: &InputView, reduced: &Reduced, index: usize, score: f64) -> Feature {
     let (name, note) = match view {
         InputView::Tokens { ids, texts } => {

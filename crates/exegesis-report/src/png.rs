@@ -2,6 +2,7 @@
 
 mod chart;
 mod flow;
+mod matrix;
 
 use crate::balance::Balance;
 use crate::canvas::{Raster, line_height, text_width, wrap};
@@ -44,7 +45,7 @@ const GAP: usize = 24;
 const SIZE: usize = 2;
 
 /// Draws one row as a PNG file: for a picture the input, and per method its heat-map and its overlay; for other inputs a
-/// chart of the strongest features. Several inputs are stacked; flows of relevance follow below.
+/// chart of the strongest features, or of tokens and columns under four or more methods a table. Several inputs are stacked; flows of relevance follow below.
 ///
 /// ```
 /// use exegesis_report::*;
@@ -74,6 +75,9 @@ pub fn render_png(row: &RowReport, options: &PngOptions) -> Result<Vec<u8>> {
     for (index, input) in row.inputs.iter().enumerate() {
         let band = match &input.view {
             InputView::Image(image) => image_band(row, index, image, options)?,
+            view if row.methods.len() >= matrix::FROM && matrix::suits(view) => {
+                matrix::band(row, index, options)?
+            }
             _ => chart::band(row, index, options)?,
         };
         bands.push(band);
@@ -131,7 +135,7 @@ fn method_lines(method: &MethodReport, width: usize) -> Vec<(Rgb, String)> {
     lines
 }
 
-/// Input, then a column per method: heat-map above overlay; with a single method all three beside each other. A single
+/// Input, then a column per method: heat-map above overlay, several rows of columns if there are many; with a single method all three beside each other. A single
 /// method that keeps channels apart has these beside the input, difference and overlay below.
 fn image_band(row: &RowReport, index: usize, image: &ImageView, options: &PngOptions) -> Result<Raster> {
     let zoom = Zoom::fit(image.width, image.height, options.panel.clamp(64, 4096), 1200);
@@ -159,8 +163,17 @@ fn image_band(row: &RowReport, index: usize, image: &ImageView, options: &PngOpt
             columns.push(Column { panels: vec![heat, over], captions, scale: Some(scale) });
         }
     }
-    lay_out(&columns, width, height)
+    if columns.len() <= MOST_COLUMNS {
+        return lay_out(&columns, width, height);
+    }
+    let bands: Vec<Raster> =
+        columns.chunks(COLUMNS).map(|part| lay_out(part, width, height)).collect::<Result<_>>()?;
+    stacked(&bands)
 }
+
+/// Columns that stand in one row; more of them are broken into rows of [`COLUMNS`].
+const MOST_COLUMNS: usize = 7;
+const COLUMNS: usize = 6;
 
 /// Heat-map and overlay of a method that is alone.
 fn single_columns(

@@ -46,6 +46,26 @@ fn several_methods_stand_side_by_side() {
     assert!(count(&several, rgb(color::sequential(1.0))) >= 4 * 112 * 112);
 }
 
+/// Catches methods that are left out of the table of many, and rows of pictures that grow without end.
+#[test]
+fn many_methods_are_broken_into_rows() {
+    let positive = rgb(color::diverging(1.0));
+    for (name, view, shape) in common::views() {
+        let mut row = common::row(view, &shape, &[0.5, 0.0, -0.5]);
+        let method = row.methods[0].clone();
+        let mut sizes = vec![];
+        let mut seen = vec![];
+        for methods in [6, 12, 18] {
+            row.methods = vec![method.clone(); methods];
+            let picture = decode(&render_png(&row, &PngOptions::default()).unwrap());
+            sizes.push(picture.dimensions());
+            seen.push(count(&picture, positive));
+        }
+        assert!(seen[0] > 0 && seen[1] > seen[0] && seen[2] > seen[1], "{name}: {seen:?}");
+        assert!(sizes.iter().all(|(width, _)| *width < 3000), "{name}: {sizes:?}");
+    }
+}
+
 #[test]
 fn every_kind_of_input_draws_every_odd_attribution() {
     let odd: [[f32; 3]; 6] = [
