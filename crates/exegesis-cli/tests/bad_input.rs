@@ -211,7 +211,24 @@ fn wrong_options() {
     explain(&["--row", "x"], 2, "x");
     explain(&["--runtime", "onnxruntime"], 2, "not built");
     explain(&["--device", "cuda"], 2, "not built");
-    explain(&["--baseline", "zeros"], 2, "not built");
+    explain(&["--baseline", "zeros"], 2, "is for methods that compare with one");
+    let compared = |baseline: &str, code: i32, text: &str| {
+        explain(&["--method", "integrated-gradients:steps=2", "--baseline", baseline], code, text);
+    };
+    compared("nothing.npy", 2, "none of zeros, mean, blur, a number, or a file");
+    compared("input", 2, "exegesis compile");
+    compared("nan", 2, "none of zeros");
+    for (option, text) in [
+        ("steps=0", "whole number from 1"),
+        ("steps=1e9", "whole number from 1"),
+        ("rule=simpson", "rule is one of gauss-legendre"),
+        ("tolerance=-1", "above 0"),
+        ("speed=9", "has no option `speed`"),
+    ] {
+        explain(&["--method", &format!("integrated-gradients:{option}")], 2, text);
+    }
+    explain(&["--method", "smoothgrad:noise=nan"], 2, "from 0");
+    explain(&["--method", "gradient:steps=3"], 2, "has no option");
     explain(&["--players", "pixel"], 2, "not built");
     explain(&["--text", "hello"], 2, "not built");
     explain(&["--preprocess", "resize=0"], 2, "resize=0");

@@ -100,6 +100,14 @@ pub fn explainers(
         names => NodeSelection::Named(names.to_vec()),
     };
     let compared = args.what.baseline.as_deref().map(Compared::parse).transpose()?;
+    if compared.is_some() && !methods.iter().any(Method::has_baseline) {
+        let names: Vec<&str> = methods.iter().map(Method::name).collect();
+        return Err(Error::usage(format!(
+            "--baseline is for methods that compare with one, which {} does not. Leave it out, or choose \
+             integrated-gradients, gradient-shap, deeplift or deep-shap.",
+            names.join(", ")
+        )));
+    }
     let references = match &compared {
         Some(Compared::File(text)) => Some(references(model, text, args)?),
         _ => None,
