@@ -1,6 +1,6 @@
-"""Makes the pictures of the pages in docs/how-to: runs each page's commands and shrinks what they save.
+"""Makes the pictures of the pages in docs/how-to and of the gallery: runs each page's commands and shrinks what they save.
 
-    python docs/images/record.py target/debug/exegesis          (needs pillow and the fixtures)
+    python docs/images/record.py target/debug/exegesis [PAGE...]         (needs pillow and the fixtures)
 """
 
 import re
@@ -16,8 +16,10 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 COMMAND = Path(sys.argv[1]).resolve()
 LARGEST = 145_000
+GALLERY = 600_000  # sixteen maps
 
-for page in sorted((ROOT / "docs" / "how-to").glob("*.md")):
+pages = [*sorted((ROOT / "docs" / "how-to").glob("*.md")), ROOT / "docs" / "reference" / "gallery.md"]
+for page in pages if len(sys.argv) < 3 else [p for p in pages if p.stem in sys.argv[2:]]:
     text = page.read_text()
     pictures = re.findall(r"\]\(\.\./images/([^)]+)\)", text)
     if not pictures:
@@ -34,12 +36,13 @@ for page in sorted((ROOT / "docs" / "how-to").glob("*.md")):
                     subprocess.run([COMMAND, *words[1:]], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         for name in pictures:
             original = Image.open(Path(folder) / name).convert("RGB")
-            width = min(original.width, 1000)
+            largest, width = (GALLERY, 1500) if page.stem == "gallery" else (LARGEST, 1000)
+            width = min(original.width, width)
             while True:
                 size = (width, round(original.height * width / original.width))
                 image = original if size == original.size else original.resize(size, Image.Resampling.LANCZOS)
                 image.quantize(96, kmeans=2, dither=Image.Dither.NONE).save(HERE / name, optimize=True)
-                if (HERE / name).stat().st_size < LARGEST:
+                if (HERE / name).stat().st_size < largest:
                     break
                 width = width * 9 // 10
             print(name, image.size, (HERE / name).stat().st_size)

@@ -22,8 +22,23 @@ fn check(name: &str, page: &str) {
 fn methods() -> String {
     let mut page = String::from(
         "# Methods\nEvery method explains one scalar per row: the seeded score of the target. Written by a test from the \
-         catalogue that `exegesis methods NAME` prints.\n",
+         catalogue that `exegesis methods NAME` prints; [the gallery](gallery.md) shows all of them side by side.\n\n\
+         | method | cost | sign | compares with a baseline | has a ledger |\n|---|---|---|---|---|\n",
     );
+    for info in Method::catalogue() {
+        let method = Method::parse(info.name).unwrap();
+        let mark = |yes: bool| if yes { "yes" } else { "" };
+        writeln!(
+            page,
+            "| [`{0}`](#{0}) | {1} | {2} | {3} | {4} |",
+            info.name,
+            info.cost,
+            if method.is_signed() { "for and against" } else { "none" },
+            mark(method.has_baseline()),
+            mark(method.is_relevance())
+        )
+        .unwrap();
+    }
     for method in Method::catalogue() {
         write!(
             page,
@@ -31,6 +46,10 @@ fn methods() -> String {
             method.name, method.summary, method.formula, method.cost, method.misleads, method.citation
         )
         .unwrap();
+        let pictures = ["photograph", "sentence"].map(|what| format!("methods/{}-{what}.png", method.name));
+        let there: Vec<&String> =
+            pictures.iter().filter(|p| std::path::Path::new(&format!("{FOLDER}/../images/{p}")).exists()).collect();
+        assert!(!there.is_empty(), "`{}` has no picture: see docs/images/record_methods.py", method.name);
         for parameter in method.parameters {
             writeln!(
                 page,
@@ -39,8 +58,15 @@ fn methods() -> String {
             )
             .unwrap();
         }
+        for picture in there {
+            write!(page, "\n![{} of a {}](../images/{picture})\n", method.name, subject(picture)).unwrap();
+        }
     }
     page
+}
+
+fn subject(picture: &str) -> &str {
+    if picture.contains("photograph") { "photograph" } else { "sentence" }
 }
 
 #[test]
