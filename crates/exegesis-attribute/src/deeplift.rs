@@ -45,7 +45,7 @@ pub(crate) fn attribute(b: &mut Builder<'_>, situation: &mut Situation<'_>) -> R
     let baselines = baseline::values(b, situation.request.baseline, situation.inputs)?;
     let value = situation.seed.value;
     let reference = instance(b.graph_mut(), &[value], &baselines)?;
-    let rules = DeepLift { reference };
+    let rules = DeepLift::new(reference);
     let mut walked = situation.walk(b, &rules, situation.roots)?;
     let keeps_inner = situation.request.nodes != NodeSelection::None;
     for signals in &mut walked.channels {
@@ -75,12 +75,19 @@ pub(crate) fn attribute(b: &mut Builder<'_>, situation: &mut Situation<'_>) -> R
 }
 
 /// Rule set of DeepLIFT: for `y = f(x)` with multiplier `m_y`, multipliers with `sum m_x (x - x') = sum m_y (y - y')`.
-struct DeepLift {
+pub struct DeepLift {
     /// The value at the baseline, for every value that differs there.
     reference: FxHashMap<ValueId, ValueId>,
 }
 
 impl DeepLift {
+    /// Rules for a graph with a second instance of itself at the baseline; `reference` maps values to their counterparts
+    /// ([`exegesis_graph::instance`]).
+    #[must_use]
+    pub fn new(reference: FxHashMap<ValueId, ValueId>) -> Self {
+        Self { reference }
+    }
+
     /// The value at the baseline that stands for `value`: itself if it does not depend on an input.
     fn counterpart(&self, value: ValueId) -> ValueId {
         self.reference.get(&value).copied().unwrap_or(value)
