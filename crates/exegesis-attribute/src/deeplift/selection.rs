@@ -77,9 +77,9 @@ pub fn top(rules: &DeepLift, cx: &mut Context<'_, '_>, node: &Node, m: ValueId) 
 }
 
 /// Operators with an operand that depends on an input through a comparison or integers, such as the condition of `Where`,
-/// and is another one at the baseline. If one operand carries, the whole difference of an element-wise operator goes to it
-/// (`relu(x) = Where(x > 0, x, 0)` is then like `Relu`). If both branches of `Where` do, and the condition switches, they
-/// share it in proportion to their own differences: `m_a = m (y - y') sign(a - a') / (|a - a'| + |b - b'|)`.
+/// and is another one at the baseline. Where the condition of `Where` switches, the branches that carry share the difference
+/// in proportion to their own: `m_a = m (y - y') sign(a - a') / (|a - a'| + |b - b'|)`, so that
+/// `relu(x) = Where(x > 0, x, 0)` is like `Relu`. Of other element-wise operators with one operand that carries, it gets all.
 ///
 /// # Errors
 /// The graph can't be treated.
@@ -98,8 +98,8 @@ pub fn steered(
             | Op::Binary(Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Pow | Binary::PRelu)
     );
     match (elementwise, &cx.carrier_operands(node)[..], which, &node.op) {
+        (true, _, [0], Op::Where(_)) => switched(rules, cx, node, m),
         (true, [operand], _, _) => sole(rules, cx, node, *operand, m),
-        (true, [1, 2], [0], Op::Where(_)) => switched(rules, cx, node, m),
         _ => Ok(Outcome::NoRule(format!(
             "its operand {} depends on the explained input through comparisons or integers and is another one at the \
              baseline",
@@ -132,7 +132,7 @@ fn sole(
     Ok(Outcome::at(operand, node.inputs.len(), signal))
 }
 
-/// `Where` with another condition at the baseline, both branches varying.
+/// `Where` with another condition at the baseline. Where the condition is the same, all goes to the branch that it takes.
 fn switched(rules: &DeepLift, cx: &mut Context<'_, '_>, node: &Node, m: ValueId) -> Result<Outcome> {
     let (Some(condition), Some(y)) = (node.input(0), node.output(0)) else {
         return Err(Error::malformed("Where lacks an operand").into());
@@ -143,7 +143,7 @@ fn switched(rules: &DeepLift, cx: &mut Context<'_, '_>, node: &Node, m: ValueId)
     let amount = cx.b.mul(m, dy)?;
     let mut size: Option<ValueId> = None;
     let mut differences = vec![];
-    for i in [1, 2] {
+    for i in cx.carrier_operands(node) {
         let Some(x) = node.input(i) else { continue };
         let dx = rules.difference(cx, x)?;
         let length = cx.b.abs(dx)?;
@@ -153,7 +153,7 @@ fn switched(rules: &DeepLift, cx: &mut Context<'_, '_>, node: &Node, m: ValueId)
             Some(before) => cx.b.add(before, length)?,
         });
     }
-    let Some(size) = size else { return Err(Error::malformed("Where lacks an operand").into()) };
+    let Some(size) = size else { return Ok(Outcome::Signals(vec![None; node.inputs.len()])) };
     let zero = cx.b.scalar(0.0, m)?;
     let nothing = cx.b.op(Binary::Equal, &[size, zero])?;
     let share = cx.b.div(amount, size)?;

@@ -114,18 +114,18 @@ pub fn mean_of_exponentials(
     Ok(l)
 }
 
-/// `x - logsumexp(x)` over `axes`, from below bounded by a number whose exponential is 0: masked cells are minus infinity,
-/// the difference of which is none.
+/// `x - logsumexp(x)` over `axes`. Masked cells may be minus infinity, of which there is no difference: `x` is bounded from
+/// below by a number whose exponential is 0.
 fn logarithm(cx: &mut Context<'_, '_>, x: ValueId, axes: &[usize]) -> Result<ValueId> {
     let lowest = if cx.b.dtype(x) == DType::F16 { -1e4 } else { -1e30 };
-    let largest = cx.b.reduce(ReduceKind::Max, x, axes, true)?;
-    let shifted = cx.b.sub(x, largest)?;
+    let lowest = cx.b.scalar(lowest, x)?;
+    let bounded = cx.b.op(Variadic::Max, &[x, lowest])?;
+    let largest = cx.b.reduce(ReduceKind::Max, bounded, axes, true)?;
+    let shifted = cx.b.sub(bounded, largest)?;
     let exp = cx.b.unary(Unary::Exp, shifted)?;
     let sum = cx.b.reduce_sum(exp, axes, true)?;
     let log = cx.b.unary(Unary::Log, sum)?;
     let logarithm = cx.b.sub(shifted, log)?;
-    let lowest = cx.b.scalar(lowest, x)?;
-    let bounded = cx.b.op(Variadic::Max, &[logarithm, lowest])?;
-    cx.b.assume_shape(bounded, x);
-    Ok(bounded)
+    cx.b.assume_shape(logarithm, x);
+    Ok(logarithm)
 }
