@@ -149,7 +149,8 @@ impl RuleSet for DeepLift {
     ) -> Result<Outcome> {
         if reverse_loop::handles(&node.op) {
             return Ok(Outcome::NoRule(
-                "a loop whose number of trips is not known has no DeepLIFT rule; fix the sizes of the inputs"
+                "a loop that stays one has no DeepLIFT rule; recurrent layers of at most 64 steps, whose number follows from \
+                 the sizes of the inputs, are unrolled and have rules"
                     .into(),
             ));
         }

@@ -64,7 +64,7 @@ fn lift(network: &str, file: &str, baseline: Baseline, options: Options) -> Resu
 
 /// Networks whose attribution is refused, and what the refusal names.
 const REFUSED: &[(&str, &str)] = &[
-    ("torch/recurrent", "Loop (a loop whose number of trips is not known"),
+    ("torch/recurrent", "Loop (a loop that stays one"),
     ("torch/hf_mixtral", "TopK (the order of the largest elements"),
     ("torch/hf_qwen_moe", "TopK (the order of the largest elements"),
     ("torch/mixture", "TopK (the order of the largest elements"),

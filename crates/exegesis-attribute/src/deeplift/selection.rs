@@ -10,7 +10,7 @@ use crate::rule::{Context, Outcome, RuleSet};
 
 /// A maximum `y = max_i x_i`: where `y >= y'` the difference goes to the winner among `x`, else to the winner among `x'`;
 /// that cell differs by `y - y'` at least, so `m_x = m (y - y') / (x - x')` is at most `m`. Of minima the other way round.
-/// Cells that do not differ have the multiplier of the gradient.
+/// Tied winners share equally. Cells that do not differ have the multiplier of the gradient.
 ///
 /// # Errors
 /// The graph can't be treated.
