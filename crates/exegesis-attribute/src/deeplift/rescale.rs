@@ -12,8 +12,10 @@ use crate::rule::{Context, Outcome};
 enum Form {
     /// Straight pieces: the quotient is exact down to the smallest difference.
     Pieces,
-    /// Curved, with a scale of 1: near `x'` the derivative in the middle.
+    /// Curved alike everywhere, with a scale of 1: near `x'` the derivative in the middle.
     Curved,
+    /// Curved around 0, straight or level far from it: the nearness grows with `x`, as the rounding of `y` does.
+    Straightening,
     /// Curved, the same at every scale: nearness is relative to `x`.
     ScaleFree,
 }
@@ -47,7 +49,8 @@ pub fn backward(rules: &DeepLift, cx: &mut Context<'_, '_>, node: &Node, m: Valu
             Unary::BitwiseNot | Unary::IsNaN | Unary::Not => {
                 return Ok(Outcome::NoRule("it gives no real number".into()));
             }
-            _ => Form::Curved,
+            Unary::Exp | Unary::Sin | Unary::Cos | Unary::Tan | Unary::Sinh | Unary::Cosh => Form::Curved,
+            _ => Form::Straightening,
         },
         Op::LeakyRelu(_)
         | Op::Clip(_)
@@ -56,7 +59,7 @@ pub fn backward(rules: &DeepLift, cx: &mut Context<'_, '_>, node: &Node, m: Valu
         | Op::HardSigmoid(_)
         | Op::Binary(Binary::PRelu) => Form::Pieces,
         Op::Elu(_) | Op::Celu(_) | Op::Selu(_) | Op::Swish(_) | Op::Gelu(_) | Op::OneMinusSigmoid(_) => {
-            Form::Curved
+            Form::Straightening
         }
         _ => return Ok(Outcome::NoRule("no DeepLIFT rule for this operator".into())),
     };
@@ -113,17 +116,21 @@ fn quotient(
             let zero = cx.b.scalar(0.0, dx)?;
             (None, cx.b.op(Binary::Equal, &[dx, zero])?)
         }
-        Form::Curved | Form::ScaleFree => {
+        Form::Curved | Form::Straightening | Form::ScaleFree => {
             let middle = rules.mean(cx, x)?;
-            let size = cx.b.abs(middle)?;
+            let narrow = narrow(cx.b.dtype(x));
             let bound = match form {
-                Form::Curved => {
+                Form::Curved => cx.b.scalar(narrow, dx)?,
+                _ => {
+                    let size = cx.b.abs(middle)?;
                     let one = cx.b.scalar(1.0, size)?;
-                    cx.b.op(Variadic::Max, &[size, one])?
+                    let size = match form {
+                        Form::Straightening => cx.b.op(Variadic::Max, &[size, one])?,
+                        _ => size,
+                    };
+                    cx.b.mul_scalar(size, narrow)?
                 }
-                _ => size,
             };
-            let bound = cx.b.mul_scalar(bound, narrow(cx.b.dtype(x)))?;
             let distance = cx.b.abs(dx)?;
             (Some(middle), cx.b.op(Binary::LessOrEqual, &[distance, bound])?)
         }
