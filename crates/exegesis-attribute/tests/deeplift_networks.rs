@@ -4,7 +4,7 @@ mod common;
 
 use common::largest;
 use common::networks::{Axes, FILES, Recorded, explained, prepared};
-use exegesis_attribute::{Baseline, Error, Method, Request, Target, Task};
+use exegesis_attribute::{Baseline, Error, Method, NodeSelection, Request, Target, Task};
 use exegesis_reference::{Array, Options, run_with};
 
 /// What an input is compared with: zeros (no token), its mean, the row before it.
@@ -154,4 +154,30 @@ fn files_of_a_network_agree() {
         }
         Ok(())
     });
+}
+
+/// What nodes that all paths cross hold of the difference is all of it. Catches a multiplier that is reported where a
+/// contribution is promised.
+#[test]
+fn nodes_between_hold_the_whole_difference() {
+    let recorded = Recorded::of("torch/mlp");
+    let request = Request {
+        nodes: NodeSelection::All,
+        target: Target::Input,
+        ..Request::new(Method::parse("deeplift").unwrap())
+    };
+    let graph = prepared("torch/mlp", "legacy", Axes::Symbolic);
+    let explained = exegesis_attribute::explain(graph, &request, &mut |_, _| ()).unwrap();
+    let mut feeds = recorded.inputs();
+    feeds.push(("target", recorded.0["target"].clone()));
+    let values = run_with(&explained.graph, &feeds, Options::default()).unwrap();
+    let total = &values[explained.total_output.as_ref().unwrap()];
+    assert!(explained.relevance.len() > 4);
+    for node in &explained.relevance {
+        let held = &values[&node.output];
+        for (row, total) in held.data.chunks(held.shape[1]).zip(&total.data) {
+            let sum: f64 = row.iter().sum();
+            assert!((sum - total).abs() < 1e-5 * total.abs().max(1.0), "{}: {sum}, not {total}", node.node);
+        }
+    }
 }

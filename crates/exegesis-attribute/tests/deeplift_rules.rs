@@ -15,21 +15,21 @@ use rustc_hash::FxHashMap;
 /// Multipliers of the inputs of `build` for the multiplier `m` of its output, between `values` and `baselines`.
 fn multipliers(
     shapes: &[&[usize]],
-    values: &[Vec<f64>],
-    baselines: &[Vec<f64>],
+    values: &[&[f64]],
+    baselines: &[&[f64]],
     m: Array,
     build: impl Fn(&mut Net, &[ValueId]) -> ValueId,
 ) -> Vec<Vec<f64>> {
     let mut net = Net::new(0, Batch::Fixed);
     let inputs: Vec<ValueId> =
-        shapes.iter().zip(values).map(|(shape, v)| net.input(shape, v.clone())).collect();
+        shapes.iter().zip(values).map(|(shape, v)| net.input(shape, v.to_vec())).collect();
     let y = build(&mut net, &inputs);
     let mut replaced = FxHashMap::default();
     for (i, (shape, baseline)) in shapes.iter().zip(baselines).enumerate() {
         let name = format!("baseline{i}");
         let dims = shape.iter().map(|d| Dim::Fixed(*d)).collect();
         replaced.insert(inputs[i], net.graph.add_input(&name, DType::F64, dims));
-        net.feeds.push((name, array(shape, baseline.clone())));
+        net.feeds.push((name, array(shape, baseline.to_vec())));
     }
     let reference = instance(&mut net.graph, &[y], &replaced).unwrap();
     let walked = walk(&net, &[y], &DeepLift::new(reference), Some(&[m])).unwrap();
@@ -45,7 +45,7 @@ fn numbers(n: usize, phase: f64) -> Vec<f64> {
 #[test]
 fn softmax() {
     let (x, far, m) = (numbers(10, 0.3), numbers(10, 4.0), numbers(10, 1.0));
-    let got = multipliers(&[&[2, 5]], &[x.clone()], &[far.clone()], array(&[2, 5], m.clone()), |net, v| {
+    let got = multipliers(&[&[2, 5]], &[&x], &[&far], array(&[2, 5], m.clone()), |net, v| {
         net.op(op::Softmax { axis: 1 }, &[v[0]])
     });
     let soft = |v: &[f64]| {
@@ -71,7 +71,7 @@ fn softmax_of_masked_scores() {
     let far = vec![-1.0, hidden, 2.0, hidden, hidden, hidden];
     let build = |net: &mut Net, v: &[ValueId]| net.op(op::Softmax { axis: 1 }, &[v[0]]);
     let got =
-        multipliers(&[&[2, 3]], &[x], &[far], array(&[2, 3], vec![1.0, 2.0, 3.0, 1.0, 2.0, 3.0]), build);
+        multipliers(&[&[2, 3]], &[&x], &[&far], array(&[2, 3], vec![1.0, 2.0, 3.0, 1.0, 2.0, 3.0]), build);
     assert!(got[0].iter().all(|m| m.is_finite()), "{got:?}");
     assert_eq!(got[0][1], 0.0, "a masked cell beside others");
 }
@@ -83,11 +83,10 @@ fn layer_normalization() {
     for (what, far) in [("any baseline", numbers(8, 2.0)), ("a flat baseline", vec![0.0; 8])] {
         let (x, m) = (numbers(8, 0.1), numbers(8, 1.3));
         let scale = [0.5, -1.0, 2.0, 1.5];
-        let got =
-            multipliers(&[&[2, 4]], &[x.clone()], &[far.clone()], array(&[2, 4], m.clone()), |net, v| {
-                let scale = net.constant(&[4], scale.to_vec());
-                net.op(op::LayerNormalization { epsilon, ..Default::default() }, &[v[0], scale])
-            });
+        let got = multipliers(&[&[2, 4]], &[&x], &[&far], array(&[2, 4], m.clone()), |net, v| {
+            let scale = net.constant(&[4], scale.to_vec());
+            net.op(op::LayerNormalization { epsilon, ..Default::default() }, &[v[0], scale])
+        });
         let mut want = vec![];
         for row in 0..2 {
             let side = |v: &[f64]| {
@@ -120,14 +119,10 @@ fn products_and_quotients() {
     let (far_a, far_b) = (vec![0.0, 1.0, 3.0, 2.0], vec![1.0, 5.0, -2.0, 0.25]);
     let shapes: &[&[usize]] = &[&[2, 2], &[2, 2]];
     let of = |kind: Binary| {
-        let values = [a.clone(), b.clone()];
-        multipliers(
-            shapes,
-            &values,
-            &[far_a.clone(), far_b.clone()],
-            array(&[2, 2], m.clone()),
-            move |net, v| net.op(kind, v),
-        )
+        let values: [&[f64]; 2] = [&a, &b];
+        multipliers(shapes, &values, &[&far_a, &far_b], array(&[2, 2], m.clone()), move |net, v| {
+            net.op(kind, v)
+        })
     };
     let got = of(Binary::Mul);
     for i in 0..4 {
@@ -147,17 +142,16 @@ fn products_and_quotients() {
 #[test]
 fn maximum_pool() {
     let (x, far, m) = (numbers(7, 0.9), numbers(7, 3.3), numbers(5, 0.2));
-    let got =
-        multipliers(&[&[1, 1, 7]], &[x.clone()], &[far.clone()], array(&[1, 1, 5], m.clone()), |net, v| {
-            net.op(op::MaxPool { kernel_shape: vec![3], strides: vec![1], ..Default::default() }, &[v[0]])
-        });
+    let got = multipliers(&[&[1, 1, 7]], &[&x], &[&far], array(&[1, 1, 5], m.clone()), |net, v| {
+        net.op(op::MaxPool { kernel_shape: vec![3], strides: vec![1], ..Default::default() }, &[v[0]])
+    });
     let winner = |v: &[f64], at: usize| (at..at + 3).max_by(|a, b| v[*a].total_cmp(&v[*b])).unwrap();
     let mut want = vec![0.0; 7];
-    for window in 0..5 {
+    for (window, m) in m.iter().enumerate() {
         let (here, there) = (winner(&x, window), winner(&far, window));
         let dy = x[here] - far[there];
         let cell = if dy >= 0.0 { here } else { there };
-        want[cell] += m[window] * dy / (x[cell] - far[cell]);
+        want[cell] += m * dy / (x[cell] - far[cell]);
     }
     assert_close("maximum pool", &got[0], &want, 1e-12, 0.0);
 }

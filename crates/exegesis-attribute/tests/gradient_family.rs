@@ -95,8 +95,11 @@ fn rows(shape: &[usize], phase: f64) -> Array {
 
 type Way = fn(&mut Model) -> ValueId;
 
+/// A name, the shape of a row, and the ways to write it.
+type Function = (&'static str, Vec<usize>, Vec<(&'static str, Way)>);
+
 /// Functions and the ways to write them; each maps `x` to units of rank 2.
-fn functions() -> Vec<(&'static str, Vec<usize>, Vec<(&'static str, Way)>)> {
+fn functions() -> Vec<Function> {
     /// `relu(x W) V` with one way to write the ReLU.
     fn rectified(m: &mut Model, relu: fn(&mut Model, ValueId) -> ValueId) -> ValueId {
         let (w, v) = (m.weights(&[4, 6]), m.weights(&[6, 3]));
