@@ -11,7 +11,7 @@ use crate::dlbacktrace::options::ConstAdd;
 use crate::error::{Error, Result};
 use crate::explain::embedding_adds;
 use crate::gradient::Gradient;
-use crate::gradient::guided::GuidedBackprop;
+use crate::gradient::guided::{self, GuidedBackprop};
 use crate::method::Method;
 use crate::path::Points;
 use crate::request::Part;
@@ -103,7 +103,14 @@ impl Family {
             )));
         }
         Ok(match self {
-            Self::Walk(rules) => situation.walk(b, rules.as_ref(), roots)?.into(),
+            Self::Walk(rules) => {
+                let walked = situation.walk(b, rules.as_ref(), roots)?;
+                let notes = match situation.request.method {
+                    Method::GuidedBackprop => guided::note(&walked.rules).into_iter().collect(),
+                    _ => vec![],
+                };
+                Attributed { walked, notes, ..Attributed::default() }
+            }
             Self::TimesInput(rules) => {
                 let mut walked = situation.walk(b, rules.as_ref(), roots)?;
                 for signals in &mut walked.channels {

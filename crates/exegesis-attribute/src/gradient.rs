@@ -5,7 +5,7 @@ mod grid_sample;
 pub mod guided;
 pub mod info;
 mod lp_pool;
-mod lrn;
+pub(crate) mod lrn;
 mod normalization;
 mod parameters;
 mod reduction;

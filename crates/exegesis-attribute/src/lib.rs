@@ -39,6 +39,7 @@ pub use baseline::Baseline;
 pub use batch::BatchAxis;
 pub use cam::CamKind;
 pub use cam::options::Cam;
+pub use deeplift::DeepLift;
 pub use dlbacktrace::DlBacktraceRules;
 pub use dlbacktrace::options::{
     Bilinear, Compat, ConstAdd, DivRule, DlBacktrace, GateRule, Mode, MulRule, Norm, ScoreBias, SeedValue,

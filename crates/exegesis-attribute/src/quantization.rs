@@ -45,7 +45,10 @@ pub fn backward(
 }
 
 /// The signal where the value is within the range of the integers, else 0.
-fn inside(cx: &mut Context<'_, '_>, node: &Node, axis: i64, signal: ValueId) -> Result<ValueId> {
+///
+/// # Errors
+/// A scale or zero point that is not constant.
+pub fn inside(cx: &mut Context<'_, '_>, node: &Node, axis: i64, signal: ValueId) -> Result<ValueId> {
     let (Some(x), Some(scale), Some(y)) = (node.input(0), node.input(1), node.output(0)) else {
         return Err(Error::malformed("a quantisation without operands").into());
     };

@@ -140,6 +140,12 @@ pub trait RuleSet {
     fn backward(&self, cx: &mut Context<'_, '_>, node: &Node, signals: &[Option<ValueId>])
     -> Result<Outcome>;
 
+    /// True if the rule set has its own way with every node: loops and steps that quantise too, which are otherwise treated
+    /// alike for all methods.
+    fn treats_every_node(&self) -> bool {
+        false
+    }
+
     /// Signals per value: 1, or 2 that flow together.
     fn channels(&self) -> usize {
         1

@@ -242,7 +242,9 @@ pub fn propagate(
             flows,
             within: Within::default(),
         };
-        let outcomes = if reverse_loop::handles(&node.op) {
+        let outcomes = if rules.treats_every_node() {
+            rules.backward_channels(&mut cx, &node, &incoming)
+        } else if reverse_loop::handles(&node.op) {
             reverse_loop::backward(rules, &mut cx, &node, &incoming, on_missing)
         } else if quantization::handles(&node) {
             quantization::backward(&mut cx, &node, &incoming, rules.is_relevance())

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{Graph, Op, Origin, Result, ValueId};
 
 /// Appends a copy of the nodes that `targets` need and that depend on a key of `replaced`, reading the values that stand for
-/// the keys. Everything else (constants, what does not depend on a key) is shared. Returns, for every value that has a
-/// counterpart, its counterpart; keys included. Shapes and types are those of the original.
+/// the keys, of the same shapes. Everything else (constants, what does not depend on a key, shapes) is shared. Returns, for
+/// every value that has a counterpart, its counterpart; keys included. Shapes and types are those of the original.
 ///
 /// # Errors
 /// A cycle.
@@ -19,11 +19,27 @@ pub fn instance(
 ) -> Result<FxHashMap<ValueId, ValueId>> {
     let needed = graph.ancestors(targets);
     let mut counterparts = replaced.clone();
+    let mut sized_by_data: FxHashSet<ValueId> = FxHashSet::default();
     for id in graph.topological_order()? {
         let node = graph.node(id).clone();
         let is_needed = node.outputs.iter().flatten().any(|o| needed.contains(o));
         let is_given = node.outputs.iter().flatten().all(|o| counterparts.contains_key(o));
         if !is_needed || is_given || !node.inputs.iter().flatten().any(|v| counterparts.contains_key(v)) {
+            continue;
+        }
+        // A shape is the same on both sides, unless it was counted from the data.
+        let counts = matches!(
+            node.op,
+            Op::NonZero(_)
+                | Op::Compress(_)
+                | Op::Unique(_)
+                | Op::NonMaxSuppression(_)
+                | Op::Loop(_)
+                | Op::Range(_)
+        );
+        if counts || node.inputs.iter().flatten().any(|v| sized_by_data.contains(v)) {
+            sized_by_data.extend(node.outputs.iter().flatten());
+        } else if matches!(node.op, Op::Shape(_) | Op::Size(_)) {
             continue;
         }
         let inputs = node.inputs.iter().map(|v| v.map(|v| *counterparts.get(&v).unwrap_or(&v))).collect();

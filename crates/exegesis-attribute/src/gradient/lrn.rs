@@ -42,7 +42,10 @@ pub fn backward(cx: &mut Context<'_, '_>, node: &Node, g: ValueId) -> Result<Out
 
 /// For each channel of `v [n, c, d...]`, the sum over `before` channels before it, itself and `after` behind it, divided
 /// by their number; channels that do not exist count as 0.
-fn channel_means(cx: &mut Context<'_, '_>, v: ValueId, before: i64, after: i64) -> Result<ValueId> {
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn channel_means(cx: &mut Context<'_, '_>, v: ValueId, before: i64, after: i64) -> Result<ValueId> {
     let size = before + 1 + after;
     if size == 1 {
         return Ok(v);
