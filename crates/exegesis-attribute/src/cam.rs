@@ -107,5 +107,5 @@ fn weighted(
 
 /// True if the rows of a map can be told apart.
 fn has_rows(places: &Places) -> bool {
-    !matches!(places.rows, Rows::Outer(_))
+    !places.is_flat() && !matches!(places.rows, Rows::Outer(_))
 }

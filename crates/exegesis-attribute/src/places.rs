@@ -50,6 +50,11 @@ impl Places {
         self.axes.len() == 1
     }
 
+    /// True if rows and places are merged into one axis, rows first (`[batch * tokens, width]`).
+    pub fn is_flat(&self) -> bool {
+        matches!(self.rows, Rows::Axis(axis) if self.axes == [axis])
+    }
+
     /// Sizes of the map that the places of `value` make.
     pub fn sizes(&self, b: &Builder<'_>, value: ValueId) -> Result<Vec<Dim>> {
         let (value, axes) = match &self.grid {

@@ -59,12 +59,13 @@ fn plane(attribution: &Array) -> Vec<f64> {
     out
 }
 
-/// Every row shifted and scaled to [0, 1].
+/// Every row shifted and scaled to [0, 1]; a map of zeros stays.
 fn stretched(values: &[f64], rows: usize) -> Vec<f64> {
     let each = |row: &[f64]| {
         let low = row.iter().copied().fold(f64::INFINITY, f64::min);
         let high = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        row.iter().map(|v| (v - low) / (high - low)).collect::<Vec<f64>>()
+        let range = if high > low { high - low } else { 1.0 };
+        row.iter().map(|v| (v - low) / range).collect::<Vec<f64>>()
     };
     values.chunks(values.len() / rows).flat_map(each).collect()
 }
@@ -203,8 +204,11 @@ fn exports_of_one_network_agree() {
             assert!(fixed.explained.notes.iter().any(|n| n.contains(size)), "{:?}", fixed.explained.notes);
             assert!(largest(&fixed.attribution().data) > 0.0, "{network} {method} is 0");
             let whole = fixed.attribution();
-            for (file, axes) in [("legacy", Axes::Symbolic), ("dynamo", Axes::Symbolic), ("dynamo", Axes::Fixed)] {
-                let other = torch(network, file, axes, method).unwrap_or_else(|e| panic!("{network}/{file}: {e}"));
+            for (file, axes) in
+                [("legacy", Axes::Symbolic), ("dynamo", Axes::Symbolic), ("dynamo", Axes::Fixed)]
+            {
+                let other =
+                    torch(network, file, axes, method).unwrap_or_else(|e| panic!("{network}/{file}: {e}"));
                 let what = format!("{network}/{file} {method} {axes:?}");
                 assert_close(&what, &other.attribution().data, &whole.data, 1e-4, 0.0);
             }

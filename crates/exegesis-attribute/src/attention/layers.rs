@@ -73,6 +73,8 @@ fn product_below(graph: &Graph, masked: ValueId, dependent: &FxHashSet<ValueId>)
             | Op::Reshape(_)
             | Op::Squeeze(_)
             | Op::Unsqueeze(_) => stack.extend(node.inputs.iter().flatten()),
+            // A scale and a bias per head may have been read as this.
+            Op::Transpose(_) | Op::BatchNormalization(_) => stack.extend(node.input(0)),
             _ => {}
         }
     }

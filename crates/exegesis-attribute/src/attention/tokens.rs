@@ -226,8 +226,14 @@ impl Sequences {
         let mut found = FxHashMap::default();
         for source in self.sources.iter().filter(|s| s.is_explained) {
             let entry = source.input.entries[0];
-            let Some(row) = rows.get(&source.sequence).copied() else { continue };
-            let Some(of_input) = source.trail.at(entry) else { continue };
+            let row = rows.get(&source.sequence).copied();
+            let (Some(row), Some(of_input)) = (row, source.trail.at(entry)) else {
+                return Err(Error::Request(format!(
+                    "method `{}` found no attention that leads from the explained position to input \"{}\"; choose other \
+                     inputs with --explain",
+                    self.method, source.input.name
+                )));
+            };
             let places = source.tokens().cloned().unwrap_or_else(|| of_input.clone());
             let row = b.squeeze(row, &[1])?;
             let row = only_places(b, row, &Places { axes: vec![1], ..places.clone() })?;
@@ -266,7 +272,7 @@ impl Source {
 
 /// True for states of tokens: places on one axis, rows apart.
 fn is_states(places: &Places) -> bool {
-    places.is_sequence() && !matches!(places.rows, Rows::Outer(_))
+    places.is_sequence() && !places.is_flat() && !matches!(places.rows, Rows::Outer(_))
 }
 
 /// A row of weights with 0 at tokens that the attention mask hides.

@@ -45,7 +45,7 @@ impl Step<'_, '_> {
             return Some(places.clone());
         }
         let [first, end] = [places.before, size.checked_sub(places.after)?];
-        if !places.is_sequence() || start > first || start + length < end {
+        if !places.is_sequence() || places.is_flat() || start > first || start + length < end {
             return None;
         }
         Some(Places { before: first - start, after: start + length - end, ..places.clone() })
@@ -68,6 +68,9 @@ impl Step<'_, '_> {
         for (i, axis) in axes.into_iter().enumerate() {
             if !places.axes.contains(&axis) {
                 continue;
+            }
+            if places.is_flat() {
+                return None;
             }
             let (start, end, step) = (starts.as_ref()?[i], ends.as_ref()?[i], *steps.get(i)?);
             let Some(size) = shape[axis].fixed() else {
@@ -143,11 +146,12 @@ impl Step<'_, '_> {
     /// Padding of a map belongs to it; padding of tokens is counted.
     pub(super) fn pad(&self) -> Option<Places> {
         let (x, places) = self.operand(0)?;
-        if !places.is_sequence() || places.grid.is_none() {
+        if !places.is_sequence() || (places.grid.is_none() && !places.is_flat()) {
             return Some(places.clone());
         }
         let rank = self.shape(x)?.len();
-        let pads = self.b.const_ints(self.node.input(1)).filter(|p| p.len() == 2 * rank)?;
+        let pads =
+            self.b.const_ints(self.node.input(1)).filter(|p| p.len() == 2 * rank && !places.is_flat())?;
         let axis = places.axes[0];
         let add = |count: usize, pad: i64| usize::try_from(pad).ok().map(|p| count + p);
         let (before, after) = (add(places.before, pads[axis])?, add(places.after, pads[axis + rank])?);

@@ -23,6 +23,10 @@ impl Step<'_, '_> {
                 .filter(|a| from[*a] != Dim::Fixed(1) || held.contains(a) || is_rows(a))
                 .collect();
             let wide: Vec<usize> = other.iter().copied().filter(|a| to[*a] != Dim::Fixed(1)).collect();
+            if has_rows && !held.is_empty() && places.is_sequence() && (places.is_flat() || wide.len() == 1) {
+                (result.rows, result.axes) = self.flattened(places, &own, &wide, from)?;
+                continue;
+            }
             if has_rows {
                 result.rows = match (own.as_slice(), wide.as_slice(), held.is_empty()) {
                     ([row], _, true) if from[*row] == Dim::Fixed(1) => match other.first() {
@@ -35,14 +39,6 @@ impl Step<'_, '_> {
                     },
                     ([_], [first, ..], true) => Rows::Outer(*first),
                     ([row, ..], [to], true) if is_rows(row) => Rows::Outer(*to),
-                    ([row, rest @ ..], ..) if from[*row] == Dim::Fixed(1) && is_rows(row) => {
-                        if let ([place], [to]) = (rest, wide.as_slice()) {
-                            set(&mut result, places, *place, *to);
-                        } else {
-                            return None;
-                        }
-                        Rows::Absent
-                    }
                     _ => return None,
                 };
                 continue;
@@ -78,6 +74,31 @@ impl Step<'_, '_> {
             result.rows = Rows::Axis(axis);
         }
         Some(result)
+    }
+
+    /// Rows and places, merged into one axis or taken apart again.
+    fn flattened(
+        &self,
+        places: &Places,
+        own: &[usize],
+        wide: &[usize],
+        from: &[Dim],
+    ) -> Option<(Rows, Vec<usize>)> {
+        let to = self.shape(self.output)?;
+        match (places.rows, own, wide) {
+            (Rows::Axis(_), [_], [axis]) if places.is_flat() => Some((Rows::Axis(*axis), vec![*axis])),
+            (Rows::Axis(_), [_], [row, place])
+                if places.is_flat() && self.batch().as_ref() == Some(&to[*row]) =>
+            {
+                Some((Rows::Axis(*row), vec![*place]))
+            }
+            // A batch of one row leaves the places.
+            (Rows::Axis(row), [first, _], [axis]) if *first == row && from[row] == Dim::Fixed(1) => {
+                Some((Rows::Absent, vec![*axis]))
+            }
+            (Rows::Axis(row), [first, _], [axis]) if *first == row => Some((Rows::Axis(*axis), vec![*axis])),
+            _ => None,
+        }
     }
 
     /// Size of the batch, as the values have it where the trail begins.

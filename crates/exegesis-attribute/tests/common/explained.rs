@@ -19,7 +19,8 @@ pub fn recorded(name: &str) -> (Graph, BTreeMap<String, Array>) {
 
 /// The inputs among recorded arrays.
 pub fn inputs(arrays: &BTreeMap<String, Array>) -> Vec<(String, Array)> {
-    let named = |(key, array): (&String, &Array)| Some((key.strip_prefix("input/")?.to_string(), array.clone()));
+    let named =
+        |(key, array): (&String, &Array)| Some((key.strip_prefix("input/")?.to_string(), array.clone()));
     arrays.iter().filter_map(named).collect()
 }
 
@@ -44,9 +45,7 @@ impl Outcome {
 /// Explains and runs.
 pub fn explained(graph: &Graph, request: &Request, feeds: &[(String, Array)]) -> Result<Outcome, String> {
     let explained = explain(graph.clone(), request, &mut |_, _| ()).map_err(|e| e.to_string())?;
-    let known = |name: &str| {
-        explained.graph.inputs.iter().any(|v| explained.graph.value(*v).name == name)
-    };
+    let known = |name: &str| explained.graph.inputs.iter().any(|v| explained.graph.value(*v).name == name);
     let feeds: Vec<(&str, Array)> =
         feeds.iter().filter(|(n, _)| known(n)).map(|(n, a)| (n.as_str(), a.clone())).collect();
     let values = run(&explained.graph, &feeds).map_err(|e| e.to_string())?;
