@@ -16,7 +16,7 @@ use crate::walk::Walked;
 use layers::Layer;
 use options::Attention;
 use rollout::Step;
-use tokens::Sequences;
+use tokens::{Sequences, Tokens};
 
 /// The map of `method`, one of `attention`, `attention-rollout` and `grad-rollout`, on every explained input.
 ///
@@ -27,15 +27,27 @@ pub(crate) fn attribute(
     situation: &mut Situation<'_>,
     method: &Method,
 ) -> Result<Attributed> {
-    let mut sequences = Sequences::of(b, situation)?;
-    let last = sequences.last(b, situation)?;
-    let found = layers::find(b, situation.roots, last)?;
-    if found.is_empty() {
+    let all = layers::find(b, situation.roots, situation.seed.value)?;
+    if all.is_empty() {
         return Err(Error::Request(format!(
             "method `{}` needs attention weights: a softmax over products of queries and keys whose result multiplies \
              values; there is none between the explained inputs and the target",
             method.name()
         )));
+    }
+    let mut sequences = Sequences::of(b, situation)?;
+    let last = sequences.last(b, situation)?;
+    // Attention that pools the last states reads them, and is no layer of theirs.
+    let needed = b.graph().ancestors(&[last]);
+    let found: Vec<Layer> = all.into_iter().filter(|l| needed.contains(&l.weights)).collect();
+    let mut joined: Vec<[Tokens; 2]> = vec![];
+    for layer in &found {
+        let tokens = sequences.joined(b, layer)?;
+        let known = joined.iter().flatten().chain(&tokens);
+        if !known.clone().all(|known| tokens.iter().all(|t| t.fit(known))) {
+            return Err(sequences.others(layer));
+        }
+        joined.push(tokens);
     }
     let mut walked = Walked { channels: vec![FxHashMap::default()], ..Walked::default() };
     let gradients = match method {
@@ -45,17 +57,18 @@ pub(crate) fn attribute(
         }
         _ => None,
     };
-    let position = sequences.position(b, situation, last, gradients.as_ref())?;
+    let position = sequences.position(b, situation, last, gradients.as_ref(), &joined)?;
     let mut steps = vec![];
-    for layer in &found {
-        steps.push(step(b, situation, &sequences, layer, gradients.as_ref())?);
+    for (layer, [queries, keys]) in found.iter().zip(&joined) {
+        let sequence = (queries.sequence, keys.sequence);
+        steps.push(step(b, situation, &sequences, layer, sequence, gradients.as_ref())?);
     }
     let maps = match method {
         Method::Attention(options) => raw(b, &sequences, &steps, position, options)?,
         Method::GradRollout => rollout::rows(b, &steps, position, rollout::Own::Removed)?,
         _ => rollout::rows(b, &steps, position, rollout::Own::Kept)?,
     };
-    let attributions = sequences.attributions(b, &maps)?;
+    let attributions = sequences.attributions(b, &maps, &joined)?;
     walked.channels[0].extend(attributions);
     walked.channels[0].extend(steps.iter().map(|s| (s.layer, s.weights)));
     let mut attributed = Attributed::from(walked);
@@ -80,9 +93,9 @@ fn step(
     situation: &Situation<'_>,
     sequences: &Sequences,
     layer: &Layer,
+    (queries, keys): (usize, usize),
     gradients: Option<&FxHashMap<ValueId, ValueId>>,
 ) -> Result<Step> {
-    let (queries, keys) = sequences.joined(b, layer)?;
     let weights = sequences.by_head(b, situation, layer, layer.weights)?;
     let by_gradient = match gradients {
         None => None,

@@ -21,6 +21,28 @@ struct Source {
     is_explained: bool,
 }
 
+/// The tokens along an axis of attention weights.
+#[derive(Clone, PartialEq)]
+pub(super) struct Tokens {
+    /// The sequence that they are.
+    pub sequence: usize,
+    /// Class tokens before and behind those of the input.
+    before: usize,
+    after: usize,
+    /// How many, or height and width.
+    sizes: Vec<Dim>,
+}
+
+impl Tokens {
+    /// True unless the two are one sequence of different lengths.
+    pub fn fit(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Dim, &Dim)| a == b || a.fixed().is_none() || b.fixed().is_none();
+        self.sequence != other.sequence
+            || ((self.before, self.after, self.sizes.len()) == (other.before, other.after, other.sizes.len())
+                && self.sizes.iter().zip(&other.sizes).all(same))
+    }
+}
+
 /// The sequences of a model.
 pub(super) struct Sequences {
     sources: Vec<Source>,
@@ -100,6 +122,7 @@ impl Sequences {
         situation: &mut Situation<'_>,
         last: ValueId,
         gradients: Option<&FxHashMap<ValueId, ValueId>>,
+        joined: &[[Tokens; 2]],
     ) -> Result<(usize, ValueId)> {
         let source = self.sources.iter().find(|s| s.trail.at(last).is_some_and(is_states));
         let Some((places, sequence)) = source.and_then(|s| Some((s.trail.at(last)?.clone(), s.sequence)))
@@ -122,15 +145,27 @@ impl Sequences {
         let total = b.reduce_sum(size, &[1], true)?;
         let least = b.scalar(f64::from(f32::MIN_POSITIVE), total)?;
         let total = b.op(Clip {}, &[total, least])?;
-        let share = b.div(size, total)?;
+        let mut share = b.div(size, total)?;
+        // Class tokens that attention sees may be gone at the last states.
+        if let Some(tokens) = joined.iter().flatten().find(|t| t.sequence == sequence) {
+            let missing = |all: usize, left: usize| all.checked_sub(left).map(|n| n as i64);
+            let before = missing(tokens.before, places.before);
+            let (Some(before), Some(after)) = (before, missing(tokens.after, places.after)) else {
+                return Err(Error::Request(format!(
+                    "method `{}` can't follow tokens that are added behind the last attention",
+                    self.method
+                )));
+            };
+            share = b.pad(share, &[0, before, 0, after], 0.0)?;
+        }
         Ok((sequence, b.unsqueeze(share, &[1])?))
     }
 
-    /// The sequences of the queries and keys of a layer.
+    /// The tokens that the queries and keys of a layer are.
     ///
     /// # Errors
     /// Rows or columns of its weights are not the tokens of an input.
-    pub fn joined(&self, b: &Builder<'_>, layer: &Layer) -> Result<(usize, usize)> {
+    pub fn joined(&self, b: &Builder<'_>, layer: &Layer) -> Result<[Tokens; 2]> {
         let node = b.graph().node(layer.scores);
         let (keys_at, queries_at) = match &node.op {
             Op::Einsum(einsum) => {
@@ -156,10 +191,10 @@ impl Sequences {
         let on = |at: Option<(usize, usize)>| {
             let (operand, axis) = at?;
             let value = node.input(operand)?;
-            self.sources
-                .iter()
-                .find(|s| s.trail.at(value).is_some_and(|p| p.axes == [axis]))
-                .map(|s| s.sequence)
+            let source = self.sources.iter().find(|s| s.trail.at(value).is_some_and(|p| p.axes == [axis]))?;
+            let places = source.trail.at(value)?;
+            let sizes = places.sizes(b, value).ok()?;
+            Some(Tokens { sequence: source.sequence, before: places.before, after: places.after, sizes })
         };
         let of_rows = |s: &Source| {
             let rank = b.rank(layer.weights).unwrap_or(0);
@@ -167,16 +202,21 @@ impl Sequences {
         };
         match (on(queries_at), on(keys_at)) {
             (Some(queries), Some(keys))
-                if self.sources.iter().any(|s| s.sequence == queries && of_rows(s)) =>
+                if self.sources.iter().any(|s| s.sequence == queries.sequence && of_rows(s)) =>
             {
-                Ok((queries, keys))
+                Ok([queries, keys])
             }
-            _ => Err(Error::Request(format!(
-                "method `{}` needs attention between all tokens of the input, and the weights of node \"{}\" join others: \
-                 windows or pooled parts of a picture, or what is no input; choose another method (grad-cam, attn-lrp)",
-                self.method, layer.name
-            ))),
+            _ => Err(self.others(layer)),
         }
+    }
+
+    /// The error of a layer that does not join the tokens of an input.
+    pub fn others(&self, layer: &Layer) -> Error {
+        Error::Request(format!(
+            "method `{}` needs attention between all tokens of the input, and the weights of node \"{}\" join others: \
+             windows or pooled parts of a picture, or what is no input; choose another method (grad-cam, attn-lrp)",
+            self.method, layer.name
+        ))
     }
 
     /// A value of the shape of a layer's weights as `[batch, heads, queries, keys]`.
@@ -222,6 +262,7 @@ impl Sequences {
         &self,
         b: &mut Builder<'_>,
         rows: &FxHashMap<usize, ValueId>,
+        joined: &[[Tokens; 2]],
     ) -> Result<FxHashMap<ValueId, ValueId>> {
         let mut found = FxHashMap::default();
         for source in self.sources.iter().filter(|s| s.is_explained) {
@@ -234,7 +275,8 @@ impl Sequences {
                     self.method, source.input.name
                 )));
             };
-            let places = source.tokens().cloned().unwrap_or_else(|| of_input.clone());
+            let attended = joined.iter().flatten().find(|t| t.sequence == source.sequence);
+            let places = source.tokens(attended).cloned().unwrap_or_else(|| of_input.clone());
             let row = b.squeeze(row, &[1])?;
             let row = only_places(b, row, &Places { axes: vec![1], ..places.clone() })?;
             let attribution = if source.input.is_tokens {
@@ -264,9 +306,14 @@ impl Sequences {
 }
 
 impl Source {
-    /// Where the places of the input are among the tokens.
-    fn tokens(&self) -> Option<&Places> {
-        self.trail.order.iter().rev().filter_map(|v| self.trail.at(*v)).find(|p| is_states(p))
+    /// Where the places of the input are among the tokens that attention joins.
+    fn tokens(&self, attended: Option<&Tokens>) -> Option<&Places> {
+        let mut states =
+            self.trail.order.iter().rev().filter_map(|v| self.trail.at(*v)).filter(|p| is_states(p));
+        match attended {
+            Some(t) => states.find(|p| (p.before, p.after) == (t.before, t.after)),
+            None => states.next(),
+        }
     }
 }
 

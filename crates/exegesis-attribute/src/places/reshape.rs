@@ -39,6 +39,17 @@ impl Step<'_, '_> {
                     },
                     ([_], [first, ..], true) => Rows::Outer(*first),
                     ([row, ..], [to], true) if is_rows(row) => Rows::Outer(*to),
+                    // [batch, width] as [batch * heads, depth].
+                    ([row, rest @ ..], [to_rows, to_rest @ ..], true) if is_rows(row) => {
+                        let size = |dims: &[Dim], axes: &[usize]| {
+                            axes.iter().map(|a| dims[*a].fixed()).product::<Option<usize>>()
+                        };
+                        let (width, depth) = (size(from, rest)?, size(to, to_rest)?);
+                        if depth == 0 || width % depth != 0 {
+                            return None;
+                        }
+                        Rows::Outer(*to_rows)
+                    }
                     _ => return None,
                 };
                 continue;
