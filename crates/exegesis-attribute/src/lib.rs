@@ -25,6 +25,7 @@ mod method;
 mod movement;
 mod options;
 mod path;
+mod places;
 mod quantization;
 mod recurrence;
 mod request;

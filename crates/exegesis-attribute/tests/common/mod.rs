@@ -3,6 +3,7 @@
 //! Each test file uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+pub mod explained;
 pub mod networks;
 pub mod npz;
 mod walk;
