@@ -137,6 +137,7 @@ pub(crate) fn explain_part(
         // What is explained keeps its value: it counts as read by others.
         graph.outputs.push(output);
         fold_batch_norm::fold(&mut graph);
+        fold_batch_norm::fold_into_next(&mut graph);
         output = graph.outputs.pop().unwrap_or(output);
     }
     let mut inputs = explained_inputs(&graph, &request.explain)?;

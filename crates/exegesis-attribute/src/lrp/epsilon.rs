@@ -5,9 +5,9 @@ use exegesis_graph::{Builder, DType, ValueId};
 
 use crate::Result;
 use crate::ledger::Class;
-use crate::linear::LinearMap;
+use crate::linear::{Coefficients, LinearMap};
 use crate::lrp::layer::Layer;
-use crate::lrp::share::Stabiliser;
+use crate::lrp::share::{self, Stabiliser};
 use crate::rule::Context;
 
 /// Smallest stabiliser in half precision, whose quotients by less would overflow.
@@ -64,12 +64,23 @@ pub(crate) fn by_output(
     layer: &Layer<'_>,
     stabiliser: Stabiliser,
 ) -> Result<ValueId> {
-    let n = stabiliser.share(cx, layer.r, layer.z, layer.is_rectified)?;
-    if let Some(bias) = layer.bias {
-        let absorbed = layer.map.weigh_outputs(cx, n, bias)?;
-        cx.absorb(Class::Bias, absorbed)?;
-    }
-    let back = layer.map.adjoint(cx, n, crate::linear::Coefficients::Signed)?;
+    let n = match stabiliser {
+        Stabiliser::Absolute(eps) if layer.is_rectified => {
+            let eps = fitting(cx.b, layer.z, eps);
+            let n = share::rectified(cx, layer.r, layer.z, eps)?;
+            layer.absorb(cx, n, layer.bias, eps)?;
+            n
+        }
+        _ => {
+            let n = stabiliser.share(cx, layer.r, layer.z, false)?;
+            if let Some(bias) = layer.bias {
+                let absorbed = layer.map.weigh_outputs(cx, n, bias)?;
+                cx.absorb(Class::Bias, absorbed)?;
+            }
+            n
+        }
+    };
+    let back = layer.map.adjoint(cx, n, Coefficients::Signed)?;
     let relevance = cx.b.mul(layer.map.x, back)?;
     cx.b.assume_shape(relevance, layer.map.x);
     cx.sends_vanishing = true;

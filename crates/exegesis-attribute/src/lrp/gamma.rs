@@ -6,10 +6,9 @@ use exegesis_graph::op::{Binary, Unary};
 
 use super::epsilon::fitting;
 use super::layer::Layer;
-use super::share::{STABILISER, absorb_constant};
+use super::share::STABILISER;
 use super::signs::{Parts, below_zero};
 use crate::Result;
-use crate::ledger::Class;
 use crate::linear::Coefficients;
 use crate::rule::Context;
 
@@ -69,10 +68,6 @@ fn share(
     let stable = cx.b.add_scalar(d, eps)?;
     let n = cx.b.div(r, stable)?;
     cx.b.assume_shape(n, layer.r);
-    if let Some(bias) = bias {
-        let absorbed = layer.map.weigh_outputs(cx, n, bias)?;
-        cx.absorb(Class::Bias, absorbed)?;
-    }
-    absorb_constant(cx, n, eps)?;
+    layer.absorb(cx, n, bias, eps)?;
     Ok(n)
 }

@@ -1,12 +1,13 @@
 //! A layer with weights, as its rule sees it.
 
-use exegesis_graph::ValueId;
+use exegesis_graph::{Dim, Tensor, ValueId};
 
 use super::epsilon;
 use super::layer_rule::LayerRule;
-use super::share::Stabiliser;
+use super::share::{Stabiliser, absorb_constant};
 use super::{gamma, input_free, signs, z_box};
 use crate::Result;
+use crate::ledger::Class;
 use crate::linear::LinearMap;
 use crate::rule::Context;
 
@@ -28,6 +29,37 @@ pub struct Layer<'a> {
 }
 
 impl Layer<'_> {
+    /// Books what bias and stabiliser keep of the share `n`: `bias n` and `eps n`.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn absorb(
+        &self,
+        cx: &mut Context<'_, '_>,
+        n: ValueId,
+        bias: Option<ValueId>,
+        eps: f64,
+    ) -> Result<()> {
+        if !cx.ledger.is_enabled() {
+            return Ok(());
+        }
+        if let Some(bias) = bias {
+            let absorbed = self.map.weigh_outputs(cx, n, bias)?;
+            cx.absorb(Class::Bias, absorbed)?;
+        }
+        let channels = cx.b.shape(n)?.get(1).and_then(Dim::fixed);
+        match channels.filter(|_| self.map.is_convolution()) {
+            // Through the sums per channel that the bias has asked for.
+            Some(channels) => {
+                let factor = Tensor::from_f64(cx.b.dtype(n), [channels, 1], vec![eps; channels])?;
+                let factor = cx.b.constant(factor);
+                let kept = self.map.weigh_outputs(cx, n, factor)?;
+                cx.absorb(Class::Stabiliser, kept)
+            }
+            None => absorb_constant(cx, n, eps),
+        }
+    }
+
     /// Relevance of the operand by `rule`, for maps with weights.
     ///
     /// # Errors

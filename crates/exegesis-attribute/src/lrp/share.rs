@@ -40,7 +40,12 @@ impl Stabiliser {
         let added = match self {
             Self::None => return quotient(cx, r, z),
             Self::Guard => return guarded(cx, r, z),
-            Self::Absolute(eps) if is_rectified => return rectified(cx, r, z, eps),
+            Self::Absolute(eps) if is_rectified => {
+                let eps = fitting(cx.b, z, eps);
+                let n = rectified(cx, r, z, eps)?;
+                absorb_constant(cx, n, eps)?;
+                return Ok(n);
+            }
             Self::Absolute(eps) => signed(cx.b, z, eps)?,
             Self::Relative(eps) => {
                 let axes: Vec<usize> = (1..cx.b.rank(z)?).collect();
@@ -88,13 +93,14 @@ fn guarded(cx: &mut Context<'_, '_>, r: ValueId, z: ValueId) -> Result<ValueId> 
 }
 
 /// `r / (max(z, 0) + eps)`: where `z <= 0`, `r` is 0. The rectified value is at hand, so that no sign needs to be found.
-fn rectified(cx: &mut Context<'_, '_>, r: ValueId, z: ValueId, eps: f64) -> Result<ValueId> {
+/// Nothing is booked.
+///
+/// # Errors
+/// The graph can't be treated.
+pub fn rectified(cx: &mut Context<'_, '_>, r: ValueId, z: ValueId, eps: f64) -> Result<ValueId> {
     let positive = cx.b.unary(Unary::Relu, z)?;
-    let eps = fitting(cx.b, z, eps);
     let stable = cx.b.add_scalar(positive, eps)?;
-    let n = quotient(cx, r, stable)?;
-    absorb_constant(cx, n, eps)?;
-    Ok(n)
+    quotient(cx, r, stable)
 }
 
 /// Books `eps n` as the stabiliser's.

@@ -5,7 +5,7 @@ use exegesis_graph::op::{Binary, Unary, Variadic};
 
 use super::epsilon::fitting;
 use super::layer::Layer;
-use super::share::{STABILISER, absorb_constant};
+use super::share::STABILISER;
 use crate::Result;
 use crate::ledger::Class;
 use crate::linear::Coefficients;
@@ -161,10 +161,6 @@ fn one_sign(
     }
     let n = cx.b.div(r, d)?;
     cx.b.assume_shape(n, layer.r);
-    if let Some(bias) = bias {
-        let absorbed = layer.map.weigh_outputs(cx, n, bias)?;
-        cx.absorb(Class::Bias, absorbed)?;
-    }
-    absorb_constant(cx, n, floor)?;
+    layer.absorb(cx, n, bias, floor)?;
     parts.back(cx, layer, forms, n)
 }
