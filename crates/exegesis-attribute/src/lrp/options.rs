@@ -186,13 +186,17 @@ fn per_channel(key: &str, text: &str) -> Result<Vec<f64>> {
 pub const LRP: MethodInfo = MethodInfo {
     name: "lrp",
     summary: "The score is traced back as signed relevance: each unit shares what it received among its terms in \
-              proportion to their contribution. A composite says which rule each kind of layer gets. Biases and \
-              stabilisers keep a share, which the ledger shows.",
-    formula: "R_i = sum_j x_i w_ij / (z_j + eps sign z_j) R_j (epsilon); other rules weigh positive terms more",
-    cost: "forward + about 2 forwards",
-    misleads: "Epsilon alone is noisy on deep ReLU networks; the rules that favour positive terms look clean and partly \
-               forget what speaks against the target.",
-    citation: "Bach et al. (2015), PLOS ONE 10(7); composites: Montavon et al. (2019), Layer-Wise Relevance Propagation: An \
-               Overview",
+              proportion to their contribution. A composite says which rule each kind of layer gets; batch normalisation \
+              counts as part of the layer that takes it in. Biases and stabilisers keep a share, which the ledger shows.",
+    formula: "epsilon: R_i = sum_j x_i w_ij / (z_j + eps sign z_j) R_j; gamma: the same with terms of the sign of z_j times \
+              (1 + gamma); alpha-beta: alpha (x_i w_ij)+ / z_j+ R_j - beta (x_i w_ij)- / z_j- R_j, z-plus its case 1, 0; flat: \
+              R_j equally; w-square: by w_ij^2; z-box: by x_i w_ij - low w_ij+ - high w_ij-",
+    cost: "forward + about 1 forward (epsilon), 2 (z-plus, gamma behind ReLU), 4 (alpha-beta)",
+    misleads: "Epsilon is gradient times input in networks of ReLU, pools and sums: noisy where those are deep. The rules that \
+               favour positive terms look clean, partly forget what speaks against the target, and leave nearly all to the \
+               biases where these are large (the ledger says how much; zero_bias=on leaves them out). Products of two values \
+               get half each: for transformers use attn-lrp.",
+    citation: "Bach et al. (2015), PLOS ONE 10(7); rules and composites: Montavon et al. (2019), Layer-Wise Relevance \
+               Propagation: An Overview; gamma for terms of both signs: Andeol et al. (2021), arXiv 2106.04923",
     parameters: Lrp::PARAMETERS,
 };
