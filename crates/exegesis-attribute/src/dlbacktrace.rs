@@ -5,7 +5,7 @@
 mod bilinear;
 mod compat;
 mod contrast;
-mod elementwise;
+pub(crate) mod elementwise;
 mod linear_core;
 pub mod options;
 mod saturation;

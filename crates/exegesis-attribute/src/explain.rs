@@ -4,8 +4,8 @@ mod outputs;
 mod prepare;
 
 use exegesis_graph::passes::{
-    common_subexpressions, dead_code, expand, loop_invariants, quantization as quantization_pairs, raise,
-    step_maps,
+    common_subexpressions, dead_code, expand, fold_batch_norm, loop_invariants,
+    quantization as quantization_pairs, raise, step_maps,
 };
 use exegesis_graph::{Builder, Graph, Op, ValueId};
 
@@ -132,7 +132,14 @@ pub(crate) fn explain_part(
     raise::raise(&mut graph)?;
     quantization_pairs::mark(&mut graph);
     observer("raised", &graph);
-    let output = explained_output(&graph, request)?;
+    let mut output = explained_output(&graph, request)?;
+    if request.method.sees_batch_norm_folded() {
+        // What is explained keeps its value: it counts as read by others.
+        graph.outputs.push(output);
+        fold_batch_norm::fold(&mut graph);
+        fold_batch_norm::fold_into_next(&mut graph);
+        output = graph.outputs.pop().unwrap_or(output);
+    }
     let mut inputs = explained_inputs(&graph, &request.explain)?;
     let displacement = match request.part {
         Part::Point => path::displace(&mut graph, request, &mut inputs)?,
@@ -150,7 +157,7 @@ pub(crate) fn explain_part(
     if !lost.refused.is_empty() {
         return Err(Error::NoRule { method: request.method.name().to_string(), missing: lost.refused });
     }
-    let family = families::of(&graph, &request.method, &roots, output)?;
+    let family = families::of(&graph, request, &roots, output)?;
 
     let mut b = Builder::new(&mut graph, request.method.name())?;
     let output_name = b.graph().value(output).name.clone();

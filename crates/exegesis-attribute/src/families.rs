@@ -14,7 +14,7 @@ use crate::gradient::Gradient;
 use crate::gradient::guided::{self, GuidedBackprop};
 use crate::method::Method;
 use crate::path::Points;
-use crate::request::Part;
+use crate::request::{Part, Request};
 use crate::rule::RuleSet;
 use crate::{attention, attn_lrp, cam, controls, deeplift, lrp};
 
@@ -38,11 +38,12 @@ pub(crate) enum Family {
     Outside,
 }
 
-/// The family of `method`, for `graph` explained from `output` back to `roots`.
+/// The family of the method of `request`, for `graph` explained from `output` back to `roots`.
 ///
 /// # Errors
 /// Options that do not fit the model.
-pub(crate) fn of(graph: &Graph, method: &Method, roots: &[ValueId], output: ValueId) -> Result<Family> {
+pub(crate) fn of(graph: &Graph, request: &Request, roots: &[ValueId], output: ValueId) -> Result<Family> {
+    let method = &request.method;
     Ok(match method {
         Method::Gradient
         | Method::IntegratedGradients(_)
@@ -52,7 +53,9 @@ pub(crate) fn of(graph: &Graph, method: &Method, roots: &[ValueId], output: Valu
         Method::GuidedBackprop => Family::Walk(Box::new(GuidedBackprop)),
         Method::DeepLift | Method::DeepShap => Family::Differences,
         Method::Cam(kind, options) => Family::Cam(*kind, options.clone()),
-        Method::Lrp(options) => Family::Score(lrp::rules(options, graph, roots, output)?),
+        Method::Lrp(options) => {
+            Family::Score(lrp::rules(options, graph, roots, output, request.bounds.as_deref())?)
+        }
         Method::AttnLrp(options) => Family::Score(attn_lrp::attn_rules(options, graph)?),
         Method::CpLrp(options) => Family::Score(attn_lrp::cp_rules(options, graph)?),
         Method::DlBacktrace(options) => {

@@ -51,6 +51,7 @@ pub use explained_input::{ExplainedInput, explained_inputs};
 pub use gradient::Gradient;
 pub use ledger::{CHANNELS, COLUMNS as LEDGER_COLUMNS, Class, Ledger, LedgerNode, column_names};
 pub use lrp::options::{Composite, Lrp};
+pub use lrp::{LayerRule, LrpRules, Override};
 pub use method::{Method, MethodInfo, ParameterInfo};
 pub use options::Options;
 pub use path::options::{GradientShap, IntegratedGradients, Quadrature, SmoothGrad, Statistic};

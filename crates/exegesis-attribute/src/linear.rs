@@ -17,21 +17,33 @@ pub use einsum::{einsum_adjoint, is_reversible_einsum};
 pub use heads::ClassRows;
 pub use matrix::{gemm_adjoint, matmul_adjoint_left, matmul_adjoint_right};
 
-use exegesis_graph::op::{self, CoordinateMode, ReduceKind, ResizeMode};
+use exegesis_graph::op::{self, CoordinateMode, ReduceKind, ResizeMode, Unary, Variadic};
 use exegesis_graph::{Builder, Dim, Node, Op, ValueId};
 
 use crate::Result;
 use crate::rule::Context;
 
-/// Coefficients to use: as trained, or by absolute value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Coefficients to use: as trained, or a function of them. All but the first two are for maps with weights only.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Coefficients {
     /// `W`.
     Signed,
     /// `|W|`.
     Absolute,
-    /// `|W| / 2`; for maps with weights only.
+    /// `|W| / 2`.
     HalfAbsolute,
+    /// `max(W, 0)`.
+    Positive,
+    /// `min(W, 0)`.
+    Negative,
+    /// `W + gamma max(W, 0)`.
+    Raised(f64),
+    /// `W + gamma min(W, 0)`.
+    Lowered(f64),
+    /// `W^2`.
+    Squared,
+    /// 1 for every connection.
+    One,
 }
 
 impl Coefficients {
@@ -47,7 +59,41 @@ impl Coefficients {
                 let size = b.abs(w)?;
                 b.mul_scalar(size, 0.5)?
             }
+            Self::Positive => b.unary(Unary::Relu, w)?,
+            Self::Negative => {
+                let zero = b.scalar(0.0, w)?;
+                b.op(Variadic::Min, &[w, zero])?
+            }
+            Self::Raised(gamma) | Self::Lowered(gamma) => {
+                let sign = if matches!(self, Self::Raised(_)) { Self::Positive } else { Self::Negative };
+                let part = sign.of(b, w)?;
+                let part = b.mul_scalar(part, gamma)?;
+                b.add(w, part)?
+            }
+            Self::Squared => b.mul(w, w)?,
+            Self::One => {
+                let zeros = b.zeros_like(w)?;
+                b.add_scalar(zeros, 1.0)?
+            }
         })
+    }
+
+    /// The form of `W` and the factor of it that together are this form of `alpha W`.
+    fn scaled(self, alpha: f32) -> (Self, f32) {
+        let turned = match self {
+            Self::Positive => Self::Negative,
+            Self::Negative => Self::Positive,
+            Self::Raised(gamma) => Self::Lowered(gamma),
+            Self::Lowered(gamma) => Self::Raised(gamma),
+            other => other,
+        };
+        match self {
+            Self::Absolute | Self::HalfAbsolute => (self, alpha.abs()),
+            Self::Squared => (self, alpha * alpha),
+            Self::One => (self, 1.0),
+            _ if alpha < 0.0 => (turned, alpha),
+            _ => (self, alpha),
+        }
     }
 }
 
@@ -210,7 +256,7 @@ impl LinearMap {
     }
 
     /// True if the coefficients are the values of one operand.
-    fn has_weights(&self) -> bool {
+    pub fn has_weights(&self) -> bool {
         match &self.kind {
             Kind::Right(_) | Kind::Left(_) | Kind::Gemm { .. } | Kind::Linear { .. } => true,
             Kind::Conv(_) | Kind::ConvTranspose(_) => true,
@@ -222,6 +268,13 @@ impl LinearMap {
     /// True for convolutions, transposed ones included.
     pub fn is_convolution(&self) -> bool {
         matches!(self.kind, Kind::Conv(_) | Kind::ConvTranspose(_))
+    }
+
+    /// True if the first axis of a matrix or larger operand counts rows that the map treats alike.
+    pub fn treats_rows_alike(&self) -> bool {
+        matches!(self.kind, Kind::Conv(_) | Kind::ConvTranspose(_) | Kind::Linear { .. })
+            || matches!(self.kind, Kind::Gemm { carrier_is_a: true, .. })
+                && matches!(&self.node.op, Op::Gemm(gemm) if !gemm.transA)
     }
 
     /// True if no coefficient is negative.
@@ -276,7 +329,7 @@ impl LinearMap {
             }
             Kind::Gemm { weight, carrier_is_a } => {
                 let Op::Gemm(gemm) = &self.node.op else { unreachable!("kind follows the operator") };
-                let alpha = if form == Coefficients::Signed { gemm.alpha } else { gemm.alpha.abs() };
+                let (form, alpha) = form.scaled(gemm.alpha);
                 let w = self.weight(cx, *weight, form)?;
                 let operands = if *carrier_is_a { [v, w] } else { [w, v] };
                 cx.b.op(op::Gemm { alpha, ..gemm.clone() }, &operands)?
@@ -321,7 +374,7 @@ impl LinearMap {
             }
             Kind::Gemm { weight, carrier_is_a } => {
                 let Op::Gemm(gemm) = &self.node.op else { unreachable!("kind follows the operator") };
-                let alpha = if form == Coefficients::Signed { gemm.alpha } else { gemm.alpha.abs() };
+                let (form, alpha) = form.scaled(gemm.alpha);
                 let w = self.weight(cx, *weight, form)?;
                 gemm_adjoint(cx, g, w, alpha, (gemm.transA, gemm.transB), *carrier_is_a)?
             }

@@ -250,6 +250,11 @@ impl Method {
         matches!(self, Self::DlBacktrace(_) | Self::Lrp(_) | Self::AttnLrp(_) | Self::CpLrp(_))
     }
 
+    /// True if batch normalisation and the layer before it count as one layer.
+    pub fn sees_batch_norm_folded(&self) -> bool {
+        matches!(self, Self::Lrp(_) | Self::AttnLrp(_) | Self::CpLrp(_))
+    }
+
     /// True if what flows are amounts, never below 0, in each channel.
     pub fn flows_amounts(&self) -> bool {
         matches!(self, Self::DlBacktrace(_))

@@ -131,6 +131,8 @@ pub struct Request {
     pub target: Target,
     /// What the input is compared with, for methods that have a baseline.
     pub baseline: Baseline,
+    /// Lowest and highest value that the explained picture can have, per channel; `None` where that is not known.
+    pub bounds: Option<Vec<(f64, f64)>>,
     /// Which part of the explanation the graph computes.
     pub part: Part,
     /// Meaning of the output; `None` decides from its shape.
@@ -163,6 +165,7 @@ impl Request {
             method,
             target: Target::default(),
             baseline: Baseline::default(),
+            bounds: None,
             task: None,
             score: Score::default(),
             threshold: 0.5,

@@ -402,6 +402,48 @@ fn a_shared_result_keeps_its_normalisation() {
     assert_eq!(fold_batch_norm::fold(&mut g), 0);
 }
 
+/// What this would catch: a normalisation in the wrong weights, one behind which padding is 0, one that others read.
+#[test]
+fn normalisations_fold_into_the_layer_behind() {
+    let grouped = Conv { group: 2, strides: vec![2], ..Default::default() };
+    let padded = Conv { pads: vec![1, 0], ..Default::default() };
+    let gemm = Gemm { alpha: 0.5, beta: 2.0, transB: true, ..Default::default() };
+    // Operator, weights, bias, input, and how many are folded.
+    let cases: [(&str, Op, &[usize], usize, &[usize], usize); 5] = [
+        ("conv", Conv::default().into(), &[3, 4, 2], 3, &[2, 4, 5], 1),
+        ("grouped", grouped.into(), &[6, 2, 2], 6, &[2, 4, 5], 1),
+        ("padded", padded.into(), &[3, 4, 2], 3, &[2, 4, 5], 0),
+        ("gemm", gemm.into(), &[3, 4], 3, &[2, 4], 1),
+        ("one bias", Gemm::default().into(), &[4, 3], 1, &[2, 4], 1),
+    ];
+    for (name, op, weight, bias, input, count) in cases {
+        for is_shared in [false, true] {
+            let mut g = Graph::new("g");
+            let x = g.add_input("x", F, input.iter().map(|d| (*d).into()).collect());
+            let mut next = 1;
+            let mut constant = |g: &mut Graph, shape: &[usize], positive: bool| {
+                next += 1;
+                let values = wave(shape, next).data;
+                let values = values.into_iter().map(|v| if positive { v.abs() + 0.1 } else { v });
+                g.add_constant("c", Tensor::from_f64(F, shape, values.collect()).unwrap())
+            };
+            let parameters: Vec<ValueId> = (0..4).map(|i| constant(&mut g, &[4], i == 3)).collect();
+            let inputs = [&[x], parameters.as_slice()].concat();
+            let y = g.add_op("norm", BatchNormalization { epsilon: 1e-3 }, &inputs);
+            let operands = [y, constant(&mut g, weight, false), constant(&mut g, &[bias], false)];
+            let z = g.add_op("linear", op.clone(), &operands);
+            g.outputs = if is_shared { vec![z, y] } else { vec![z] };
+            ShapeInference::new().run(&mut g).unwrap();
+            let array = [("x", wave(input, 9))];
+            let before = run(&g, &array).unwrap();
+            assert_eq!(fold_batch_norm::fold_into_next(&mut g), if is_shared { 0 } else { count }, "{name}");
+            let after = run(&g, &array).unwrap();
+            let (a, b) = (&before["linear_out"], &after["linear_out"]);
+            assert!(a.data.iter().zip(&b.data).all(|(a, b)| (a - b).abs() < 1e-5), "{name}");
+        }
+    }
+}
+
 #[test]
 fn ten_thousand_nodes_take_little_time() {
     let mut g = Graph::new("g");

@@ -157,7 +157,8 @@ impl ExplainerBuilder {
         self
     }
 
-    /// Preprocessing of pictures that a compiled file says it needs; default that of the model.
+    /// Preprocessing of pictures that a compiled file says it needs, and that bounds the input of rules which need bounds;
+    /// default that of the model.
     #[must_use]
     pub fn preprocess(mut self, preprocess: Preprocess) -> Self {
         self.settings.preprocess = Some(preprocess);
@@ -238,6 +239,7 @@ impl ExplainerBuilder {
         if references.is_none() && request.method == Method::DeepShap {
             request.part = Part::Whole;
         }
+        request.bounds = request.bounds.or(bounds(&model, &settings)?);
         let ports = seeds::ports(&model, &request)?;
         Ok(Explainer {
             model,
@@ -256,8 +258,18 @@ impl ExplainerBuilder {
     /// As [`Explainer::explain`], without the errors of running.
     pub fn compile(mut self) -> Result<Vec<u8>> {
         self.request.part = Part::Whole;
+        self.request.bounds = self.request.bounds.or(bounds(&self.model, &self.settings)?);
         crate::compile::compile(&self.model, self.request, &self.settings)
     }
+}
+
+/// Lowest and highest values of pictures, from the preprocessing that was given or that the model says it needs.
+fn bounds(model: &Model, settings: &Settings) -> Result<Option<Vec<(f64, f64)>>> {
+    let preprocess = match &settings.preprocess {
+        Some(given) => Some(given.clone()),
+        None => model.preprocess()?,
+    };
+    Ok(preprocess.map(|preprocess| preprocess.bounds()))
 }
 
 /// Explains rows of inputs by one method. Programs are kept per input size.
@@ -467,7 +479,10 @@ impl Explainer {
             remarks.warn(warning);
         }
         if let Some(table) = &ledger {
-            let found = table.unbooked(explained.rows_mix);
+            let found = match method.flows_amounts() {
+                true => table.unbooked(explained.rows_mix),
+                false => table.unbooked_of_both_signs(explained.rows_mix),
+            };
             ledger::warning(method.name(), &found, rows).into_iter().for_each(|text| remarks.warn(text));
         }
         // Outputs of our own are no concern of the user.

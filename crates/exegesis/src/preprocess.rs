@@ -159,6 +159,30 @@ impl Preprocess {
     }
 }
 
+impl Preprocess {
+    /// What black and white pixels become, the lower value first: one pair, or one per channel where channels differ.
+    ///
+    /// ```
+    /// let p: exegesis::Preprocess = "scale=0.5,mean=27.5/0,std=-1/50".parse()?;
+    /// assert_eq!(p.bounds(), [(-100.0, 27.5), (0.0, 2.55)]);
+    /// # Ok::<(), exegesis::Error>(())
+    /// ```
+    pub fn bounds(&self) -> Vec<(f64, f64)> {
+        let count = self.scale.len().max(self.mean.len()).max(self.std.len()).max(1);
+        let number = |numbers: &[f32], channel: usize, default: f64| {
+            numbers.get(channel).or(numbers.first()).map_or(default, |v| f64::from(*v))
+        };
+        (0..count)
+            .map(|channel| {
+                let (mean, std) = (number(&self.mean, channel, 0.0), number(&self.std, channel, 1.0));
+                let value = |pixel: f64| (pixel * number(&self.scale, channel, 1.0) - mean) / std;
+                let (black, white) = (value(0.0), value(255.0));
+                (black.min(white), black.max(white))
+            })
+            .collect()
+    }
+}
+
 impl Channels {
     /// Number of channels.
     pub fn count(self) -> usize {

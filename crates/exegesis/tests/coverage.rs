@@ -1,4 +1,4 @@
-//! `docs/reference/coverage.md`: for every model at hand, the nodes between input and target and the rules of DLBacktrace
+//! `docs/reference/coverage.md`: for every model at hand, the nodes between input and target and the rules of DLBacktrace and LRP
 //! that they get. `EXEGESIS_UPDATE_DOCS=1 cargo test -p exegesis --test coverage` writes it anew.
 //!
 //! Graphs are built, nothing is run. What this would catch: a model that had a rule for every node and loses it, a refusal

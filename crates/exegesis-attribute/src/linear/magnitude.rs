@@ -99,9 +99,10 @@ impl LinearMap {
             }
             (Kind::Gemm { weight, carrier_is_a }, Some(bias)) => {
                 let Op::Gemm(gemm) = &self.node.op else { unreachable!("kind follows the operator") };
+                let (form, alpha) = form.scaled(gemm.alpha);
                 let w = self.weight(cx, *weight, form)?;
                 let (a, b) = if *carrier_is_a { (v, w) } else { (w, v) };
-                Ok(cx.b.op(op::Gemm { alpha: gemm.alpha.abs(), beta: 1.0, ..gemm.clone() }, &[a, b, bias])?)
+                Ok(cx.b.op(op::Gemm { alpha, beta: 1.0, ..gemm.clone() }, &[a, b, bias])?)
             }
             (_, Some(bias)) => {
                 let d = self.forward(cx, v, form)?;

@@ -12,6 +12,7 @@
 //! | 7 tokens and rows | `tokens` |
 //! | 8 operators that stand for others | `equivalence` |
 //! | 9 products of activations | `products` |
+//! | rules of LRP unit by unit | `lrp_layers` |
 //! | 11, 12 order, consumers, refusals | `structure` |
 
 mod closed_forms;
@@ -20,6 +21,7 @@ mod common;
 mod conservation;
 mod equivalence;
 mod fan_in;
+mod lrp_layers;
 mod magnitudes;
 mod networks;
 #[path = "../operators/mod.rs"]

@@ -121,6 +121,9 @@ pub fn explainers(
                 .runtime(runtime)
                 .seed(*seed)
                 .work(work_limit());
+            if let Some(text) = &args.preprocess {
+                builder = builder.preprocess(text.parse()?);
+            }
             if let Some(threads) = threads {
                 builder = builder.threads(*threads);
             }

@@ -46,6 +46,15 @@ impl Unbooked {
     }
 }
 
+/// Largest amounts of a row and channel, over all nodes.
+#[derive(Clone, Copy)]
+struct Most {
+    /// Of what arrived.
+    arrived: f64,
+    /// Of what arrived, went on or was absorbed.
+    any: f64,
+}
+
 /// Numbers of one row and one channel.
 struct Page<'a> {
     values: &'a [f64],
@@ -126,6 +135,16 @@ impl LedgerTable {
     /// With `rows_mix` the rows are checked together: where relevance moves between them (the rows are steps of one
     /// sequence) only their sum balances.
     pub fn unbooked(&self, rows_mix: bool) -> Vec<Unbooked> {
+        self.unbalanced(rows_mix, |arrived, most| (TOLERANCE * arrived.abs()).max(ROUNDING * most.arrived))
+    }
+
+    /// The same for relevance of both signs: amounts that cancel leave rounding that is large beside their sum, so that a
+    /// residual counts beside the largest amount anywhere in the row: `|residual| > 1e-4 max |amount|`.
+    pub fn unbooked_of_both_signs(&self, rows_mix: bool) -> Vec<Unbooked> {
+        self.unbalanced(rows_mix, |_, most| TOLERANCE * most.any)
+    }
+
+    fn unbalanced(&self, rows_mix: bool, allowed: impl Fn(f64, Most) -> f64) -> Vec<Unbooked> {
         let values = self.values.to_f64().unwrap_or_default();
         let stride = self.nodes.len() * self.columns.len();
         let rows = values.len() / stride.max(1);
@@ -142,12 +161,18 @@ impl LedgerTable {
             for channel in &channels {
                 let page = self.of_row(&summed, *channel, row);
                 let (r_in, residual) = (page.column("in"), page.column("residual"));
-                let largest = (0..self.nodes.len()).map(|n| page.cell(n, r_in).abs()).fold(0.0, f64::max);
+                let nodes = || 0..self.nodes.len();
+                let classes = page.classes();
+                let booked = [r_in, page.column("out")].into_iter().chain(classes.iter().map(|(c, _)| Some(*c)));
+                let cells = booked.flat_map(|column| nodes().map(move |node| (node, column)));
+                let most = Most {
+                    arrived: nodes().map(|n| page.cell(n, r_in).abs()).fold(0.0, f64::max),
+                    any: cells.map(|(node, column)| page.cell(node, column).abs()).fold(0.0, f64::max),
+                };
                 for (index, (node, op)) in self.nodes.iter().enumerate() {
                     let (arrived, residual) = (page.cell(index, r_in), page.cell(index, residual));
-                    let allowed = (TOLERANCE * arrived.abs()).max(ROUNDING * largest);
                     // A residual that is not a number balances nothing.
-                    if residual.is_nan() || residual.abs() > allowed {
+                    if !residual.is_finite() || residual.abs() > allowed(arrived, most) {
                         found.push(Unbooked {
                             node: node.clone(),
                             op: op.clone(),
@@ -276,6 +301,13 @@ mod tests {
         let both: Vec<f32> = cells.iter().copied().chain(opposite).collect();
         assert_eq!(table(&TWO, both.clone()).unbooked(false).len(), 2);
         assert_eq!(table(&TWO, both).unbooked(true), []);
+        // Beside amounts of both signs that cancelled, the same residual is rounding.
+        let cancelled = [1e-6f32, 1e-6, 0.0, 1e-5, 0.5, 0.5, 0.0, 0.0];
+        let signed = table(&["in", "out", "dead", "residual"], cancelled.to_vec());
+        assert_eq!((signed.unbooked(false).len(), signed.unbooked_of_both_signs(false).len()), (1, 0));
+        let lost = cancelled.map(|v| if v == 1e-5 { 1e-4 } else { v });
+        let signed = table(&["in", "out", "dead", "residual"], lost.to_vec());
+        assert_eq!(signed.unbooked_of_both_signs(false).len(), 1);
         cells[3] = f32::NAN;
         assert!(table(&TWO, cells).unbooked(false).iter().any(|u| u.node == "a"));
     }

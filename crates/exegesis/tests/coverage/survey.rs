@@ -10,9 +10,10 @@ use exegesis_graph::Graph;
 use super::models::Surveyed;
 
 const INTRODUCTION: &str = "\
-# Coverage of DLBacktrace
-Which nodes of real models lie between the explained input and the target, and whether each has a rule, in default and in
-contrastive mode. Written by a test that builds the explanation of every model; nothing is substituted (`--on-missing-rule` is
+# Coverage of DLBacktrace and LRP
+Which nodes of real models lie between the explained input and the target, and whether each has a rule of DLBacktrace, in
+default and in contrastive mode; the column LRP says how many have a rule of `lrp`, to which batch normalisation and the layer
+that takes it in are one node. Written by a test that builds the explanation of every model; nothing is substituted (`--on-missing-rule` is
 `error`). Nodes are those of the file: what is made out of one counts as that one, a composite as the last of those that it
 stands for. Those beside the path compute shapes, masks, positions and the like.
 ";
@@ -31,6 +32,10 @@ struct Row {
     counts: [usize; 3],
     /// Nodes without a rule, or why there is no explanation.
     refused: Vec<String>,
+    /// Nodes on the path, and those with a rule, under LRP.
+    lrp: [usize; 2],
+    /// The same as `refused`, of LRP.
+    lrp_refused: Vec<String>,
 }
 
 impl Row {
@@ -38,11 +43,29 @@ impl Row {
         let [nodes, path, ruled] = self.counts;
         let share = (100 * ruled).checked_div(path).unwrap_or(0);
         let refused = if self.refused.is_empty() { "none".to_string() } else { self.refused.join("; ") };
+        let [lrp_path, lrp_ruled] = self.lrp;
+        let lrp = match self.lrp_refused.as_slice() {
+            [] => format!("{lrp_ruled} of {lrp_path}"),
+            refused => format!("{lrp_ruled} of {lrp_path}; refused: {}", refused.join("; ")),
+        };
+        let cell = |text: &str| text.replace('|', "\\|");
         format!(
-            "| {} | {nodes} | {path} | {ruled} ({share} %) | {} |",
+            "| {} | {nodes} | {path} | {ruled} ({share} %) | {} | {} |",
             self.name,
-            refused.replace('|', "\\|")
+            cell(&refused),
+            cell(&lrp)
         )
+    }
+}
+
+/// The explanation of a model by `method`.
+fn of_model(surveyed: &Surveyed, method: Method) -> Request {
+    Request {
+        output: surveyed.output.map(str::to_string),
+        explain: surveyed.explain.iter().map(ToString::to_string).collect(),
+        task: surveyed.task,
+        target: surveyed.target.clone(),
+        ..Request::new(method)
     }
 }
 
@@ -50,8 +73,12 @@ impl Row {
 #[derive(Default)]
 pub struct Survey {
     rows: Vec<Row>,
-    operators: BTreeMap<String, BTreeMap<&'static str, BTreeSet<String>>>,
+    operators: Operators,
+    lrp_operators: Operators,
 }
+
+/// Per operator the rules that it got, and where.
+type Operators = BTreeMap<String, BTreeMap<&'static str, BTreeSet<String>>>;
 
 impl Survey {
     /// Builds the explanation of a model in both modes.
@@ -61,16 +88,12 @@ impl Survey {
             name: surveyed.name.clone(),
             counts: [nodes(model.imported()), 0, 0],
             refused: vec![],
+            lrp: [0; 2],
+            lrp_refused: vec![],
         };
         for mode in ["default", "contrastive"] {
             let method = Method::parse(&format!("dlbacktrace:mode={mode}")).unwrap();
-            let request = Request {
-                output: surveyed.output.map(str::to_string),
-                explain: surveyed.explain.iter().map(ToString::to_string).collect(),
-                task: surveyed.task,
-                target: surveyed.target.clone(),
-                ..Request::new(method)
-            };
+            let request = of_model(surveyed, method);
             let refusals = self.explain(&request, surveyed, model, &mut row);
             for refusal in refusals {
                 if mode == "default" {
@@ -80,6 +103,13 @@ impl Survey {
                 }
             }
         }
+        let counts = row.counts;
+        std::mem::swap(&mut self.operators, &mut self.lrp_operators);
+        let lrp = of_model(surveyed, Method::parse("lrp").unwrap());
+        row.lrp_refused = self.explain(&lrp, surveyed, model, &mut row);
+        std::mem::swap(&mut self.operators, &mut self.lrp_operators);
+        row.lrp = [row.counts[1], row.counts[2]];
+        row.counts = counts;
         self.rows.push(row);
     }
 
@@ -143,13 +173,17 @@ impl Survey {
             sum(1)
         )
         .unwrap();
+        let lrp = |i: usize| self.rows.iter().map(|r| r.lrp[i]).sum::<usize>();
+        let whole = self.rows.iter().filter(|r| r.lrp_refused.is_empty()).count();
+        writeln!(page, "Of LRP, {whole} files have one for every node; {} of {} nodes do.", lrp(1), lrp(0))
+            .unwrap();
         let mut group = "";
         for row in &self.rows {
             if row.group != group {
                 group = row.group;
                 write!(
                     page,
-                    "\n## {group}\n| model | nodes | on the path | with a rule | refused |\n|---|--:|--:|--:|---|\n"
+                    "\n## {group}\n| model | nodes | on the path | with a rule | refused | LRP |\n|---|--:|--:|--:|---|---|\n"
                 )
                 .unwrap();
             }
@@ -157,12 +191,18 @@ impl Survey {
         }
         page.push_str(
             "\n## Operators on the paths\nComposites that were recognised, and the operators that layers are unrolled to, with the \
-             rules that they get and the number of models where they do.\n\n| operator | rules |\n|---|---|\n",
+             rules that they get and the number of models where they do.\n\n| operator | rules of DLBacktrace | rules of LRP \
+             |\n|---|---|---|\n",
         );
-        for (operator, rules) in &self.operators {
-            let rules: Vec<String> =
-                rules.iter().map(|(rule, models)| format!("{rule} ({})", models.len())).collect();
-            writeln!(page, "| {operator} | {} |", rules.join(", ")).unwrap();
+        let cell = |rules: Option<&BTreeMap<&str, BTreeSet<String>>>| {
+            let rules =
+                rules.into_iter().flatten().map(|(rule, models)| format!("{rule} ({})", models.len()));
+            rules.collect::<Vec<_>>().join(", ")
+        };
+        let all: BTreeSet<&String> = self.operators.keys().chain(self.lrp_operators.keys()).collect();
+        for operator in all {
+            let [own, lrp] = [&self.operators, &self.lrp_operators].map(|rules| cell(rules.get(operator)));
+            writeln!(page, "| {operator} | {own} | {lrp} |").unwrap();
         }
         page
     }
