@@ -226,6 +226,14 @@ impl TransformerRules {
     }
 }
 
+/// All relevance of `node` to its only operand that depends on the explained input, per unit.
+///
+/// # Errors
+/// The graph can't be treated.
+pub(crate) fn pass(cx: &mut Context<'_, '_>, node: &Node, g: ValueId) -> Result<Outcome> {
+    activation::backward(cx, node, g)
+}
+
 /// The gradient's signals, or what it says instead of them.
 fn gradient(
     cx: &mut Context<'_, '_>,

@@ -11,7 +11,7 @@ use crate::error::{Error, MissingRule};
 use crate::gradient::Gradient;
 use crate::ledger::Ledger;
 use crate::rule::{Context, Flow, OneHot, Outcome, Quantity, RuleSet, Within};
-use crate::{Result, quantization, reverse_loop};
+use crate::{Result, attn_lrp, quantization, reverse_loop};
 
 /// What to do at a node without a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -378,6 +378,9 @@ fn substitute_one(
             let Some(value) = node.input(operand) else { return Ok(None) };
             if cx.b.shape(value)? != cx.b.shape(signal)? {
                 return Ok(None);
+            }
+            if cx.quantity == Quantity::PerUnit {
+                return Ok(Some(("pass", attn_lrp::pass(cx, node, signal)?)));
             }
             Ok(Some(("pass", Outcome::at(operand, node.inputs.len(), signal))))
         }

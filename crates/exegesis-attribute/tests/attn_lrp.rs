@@ -6,6 +6,7 @@ mod common;
 mod attn_lrp {
     mod agreement;
     mod network;
+    mod operators;
     mod peers;
     pub mod recorded;
 }
