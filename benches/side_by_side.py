@@ -1,10 +1,11 @@
-"""Time Exegesis beside PyTorch eager and zennit in one run and print a Markdown table of both and their ratio.
+"""Time Exegesis beside PyTorch, captum, zennit and LXT in one run and print a Markdown table with their ratio.
 
-    python side_by_side.py FOLDER [--batch 1 --batch 8] [--repeats 7] [--model resnet50]
+    python side_by_side.py FOLDER [--part pytorch|captum|zennit|lxt]... [--model NAME]... [--batch 1 --batch 8] [--repeats 7]
 
-FOLDER holds the models that `models.py FOLDER` wrote. Needs torch, torchvision and zennit for the peers' half and cargo for
-ours (release build). All use 2 threads unless --threads says otherwise; medians after two warm-up runs. "Of our forward" is the
-median over rounds of the ratio in a round, in which forward pass and explanations run one after another.
+FOLDER holds the models that `models.py FOLDER` (and for LXT `lxt_times.py write FOLDER`) wrote. Each part needs its peer
+beside torch, and cargo for ours (release build). All use 2 threads unless --threads says otherwise; medians after warm-up
+runs. "Of our forward" is the median over rounds of the ratio in a round, in which forward pass and explanations run one after
+another; captum's part times whole explanations, averages over points included, as a user of either library gets them.
 """
 
 from __future__ import annotations
@@ -14,84 +15,107 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-METHODS = {
+TITLES = {
+    "resnet50": "ResNet-50",
+    "bert-base": "BERT-base, 128 tokens",
+    "lxt-bert-base": "BERT-base, 128 tokens",
+    "lxt-llama": "Llama-shaped, 100 M parameters, 128 tokens",
+}
+# What is timed by the engine itself, and the peer's name for it where it has one.
+PYTORCH = {"gradient": "input_gradient", "dlbacktrace": None, "dlbacktrace:mode=contrastive": None}
+ZENNIT = ["lrp:composite=epsilon", "lrp:composite=epsilon-plus"]
+LXT = {"attn-lrp": "attn-lrp_ms", "cp-lrp": None}
+CAPTUM = {
     "gradient": "gradient",
-    "dlbacktrace": "DLBacktrace",
-    "dlbacktrace:mode=contrastive": "DLBacktrace, contrastive",
+    "integrated-gradients": "integrated-gradients:steps=50",
+    "smoothgrad": "smoothgrad:samples=50",
+    "guided-backprop": "guided-backprop",
+    "grad-cam": "grad-cam",
 }
-# Timed on convolutional networks, beside zennit.
-ZENNIT = {
-    "lrp:composite=epsilon": "LRP, epsilon; zennit",
-    "lrp:composite=epsilon-plus": "LRP, epsilon-plus; zennit",
+PARTS = {
+    "pytorch": ["resnet50", "bert-base"],
+    "captum": ["resnet50", "bert-base"],
+    "zennit": ["resnet50"],
+    "lxt": ["lxt-bert-base", "lxt-llama"],
 }
-MODELS = {"resnet50": "ResNet-50", "bert-base": "BERT-base, 128 tokens"}
+Row = tuple[str, float | None, float, float | None]
 
 
-def methods(model: str) -> dict[str, str]:
-    """Methods timed on `model`, with their titles."""
-    return METHODS | ZENNIT if model == "resnet50" else METHODS
-
-
-def ours(folder: Path, model: str, batch: int, repeats: int, threads: int) -> dict:
-    command = ["cargo", "run", "--quiet", "--release", "-p", "exegesis", "--example", "time_methods", "--"]
-    command += [str(folder / f"{model}.onnx"), "--batch", str(batch), "--repeats", str(repeats)]
-    command += [part for method in methods(model) for part in ("--method", method)]
+def run(command: list[object], threads: int) -> dict:
     environment = {**os.environ, "RTEN_NUM_THREADS": str(threads)}
-    output = subprocess.run(command, cwd=HERE.parent, env=environment, capture_output=True, text=True, check=True)
+    words = [str(word) for word in command]
+    output = subprocess.run(words, cwd=HERE.parent, env=environment, capture_output=True, text=True, check=True)
     return json.loads(output.stdout)
 
 
-def torch(model: str, batch: int, repeats: int, threads: int) -> dict:
-    command = [sys.executable, str(HERE / "torch_times.py"), "--model", model, "--batch", str(batch)]
-    command += ["--repeats", str(repeats), "--threads", str(threads)]
-    output = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(output.stdout)
+def ours(example: str, path: Path, methods: list[str], options: list[object], threads: int) -> dict:
+    command = ["cargo", "run", "--quiet", "--release", "-p", "exegesis", "--example", example, "--", path, *options]
+    return run(command + [part for method in methods for part in ("--method", method)], threads)
 
 
-def zennit(model: str, batch: int, repeats: int, threads: int) -> dict:
-    if model != "resnet50":
-        return {"results": []}
-    command = [sys.executable, str(HERE / "zennit_times.py"), "--batch", str(batch)]
-    command += ["--repeats", str(repeats), "--threads", str(threads)]
-    output = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(output.stdout)
+def peer(script: str, arguments: list[object], threads: int) -> dict:
+    return run([sys.executable, HERE / script, *arguments, "--threads", threads], threads)
 
 
-def median(times: dict, measured: str) -> float:
-    """The median of what was `measured` (forward, input_gradient)."""
-    return next(result["median_ms"] for result in times["results"] if result["measured"] == measured)
+def median(times: dict, measured: str | None) -> float | None:
+    found = [result["median_ms"] for result in times["results"] if result["measured"] == measured]
+    return found[0] if found else None
+
+
+def rows(part: str, model: str, batch: int, options: argparse.Namespace) -> Iterator[Row]:
+    path, repeats, threads = options.folder / f"{model}.onnx", options.repeats, options.threads
+    sizes = ["--batch", batch, "--repeats", repeats]
+    if part == "captum":
+        names = [name for name in CAPTUM if model == "resnet50" or name not in ("guided-backprop", "grad-cam")]
+        few = ["--rows", batch, "--repeats", min(repeats, 3)]
+        mine = ours("time_explainers", path, [CAPTUM[name] for name in names], few, threads)["methods"]
+        wanted = [word for name in names for word in ("--method", name)]
+        theirs = peer("captum_times.py", ["--model", model, *few, "--batch", 8, *wanted], threads)["methods"]
+        for name in names:
+            yield CAPTUM[name], theirs[name]["ms"], mine[CAPTUM[name]]["ms"], None
+        return
+    methods = {"pytorch": list(PYTORCH), "zennit": ZENNIT, "lxt": list(LXT)}[part]
+    mine = ours("time_methods", path, methods, sizes, threads)
+    if part == "lxt":
+        theirs = peer("lxt_times.py", ["time", "--model", model, *sizes], threads)
+        peers = {method: theirs.get(LXT[method] or "") for method in methods}
+        forward = theirs["forward_ms"]
+    else:
+        torch = peer("torch_times.py", ["--model", model, *sizes], threads)
+        forward = median(torch, "forward")
+        if part == "zennit":
+            theirs = peer("zennit_times.py", sizes, threads)
+            peers = {method: median(theirs, method) for method in methods}
+        else:
+            peers = {method: median(torch, PYTORCH[method]) for method in methods}
+    yield "forward", forward, mine["forward_ms"], 1.0
+    for method in methods:
+        yield method, peers[method], mine["methods"][method]["ms"], mine["methods"][method]["ratio"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--batch", type=int, action="append")
+    parser.add_argument("--part", choices=PARTS, action="append", help="default: all")
+    parser.add_argument("--model", choices=TITLES, action="append", help="default: all of a part")
+    parser.add_argument("--batch", type=int, action="append", help="default: 1 and 8 (captum's points: 1)")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--model", choices=MODELS, action="append", help="default: both")
     options = parser.parse_args()
-    print("| model | batch | | PyTorch ms | Exegesis ms | PyTorch / Exegesis | of our forward |")
-    print("|---|---|---|---|---|---|---|")
-    for model in options.model or MODELS:
-        for batch in options.batch or [1, 8]:
-            mine = ours(options.folder, model, batch, options.repeats, options.threads)
-            theirs = torch(model, batch, options.repeats, options.threads)
-            theirs["results"] += zennit(model, batch, options.repeats, options.threads)["results"]
-            rows = [
-                ("forward", median(theirs, "forward"), mine["forward_ms"], 1.0),
-            ]
-            for method, title_of_method in methods(model).items():
-                measured = {"gradient": "input_gradient"} | {name: name for name in ZENNIT}
-                peer = median(theirs, measured[method]) if method in measured else None
-                rows.append((title_of_method, peer, mine["methods"][method]["ms"], mine["methods"][method]["ratio"]))
-            for name, peer, own, of_forward in rows:
-                theirs_ms = "-" if peer is None else f"{peer:.1f}"
-                ratio = "-" if peer is None else f"{peer / own:.2f}"
-                row = [MODELS[model], str(batch), name, theirs_ms, f"{own:.1f}", ratio, f"{of_forward:.2f}"]
-                print(f"| {' | '.join(row)} |", flush=True)
+    for part in options.part or PARTS:
+        print(f"\n| model | batch | | {part} ms | Exegesis ms | {part} / Exegesis | of our forward |")
+        print("|---|---|---|---|---|---|---|")
+        for model in [m for m in PARTS[part] if not options.model or m in options.model]:
+            for batch in options.batch or ([1] if part == "captum" else [1, 8]):
+                for name, theirs, own, of_forward in rows(part, model, batch, options):
+                    theirs_ms, ratio = ("-", "-") if theirs is None else (f"{theirs:.1f}", f"{theirs / own:.2f}")
+                    of_forward = "-" if of_forward is None else f"{of_forward:.2f}"
+                    cells = [TITLES[model], str(batch), name, theirs_ms, f"{own:.1f}", ratio, of_forward]
+                    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ use crate::error::Result;
 use crate::gradient::Gradient;
 use crate::linear::LinearMap;
 use crate::request::NodeSelection;
-use crate::rule::{Context, Outcome, RuleSet, Within};
+use crate::rule::{Context, Outcome, Quantity, RuleSet, Within};
 use crate::{baseline, movement, quantization, reverse_loop};
 
 /// Attributions by the rescale rule, against the baseline of the request.
@@ -247,6 +247,7 @@ fn gradient_for(
         rule: "",
         flows: cx.flows.clone(),
         within: Within::default(),
+        quantity: Quantity::Amount,
     };
     Gradient.backward(&mut inner, node, &[Some(g)])
 }

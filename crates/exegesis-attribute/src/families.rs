@@ -3,6 +3,7 @@
 use exegesis_graph::{Builder, Graph, ValueId};
 use rustc_hash::FxHashSet;
 
+use crate::attn_lrp::TransformerRules;
 use crate::attributed::{Attributed, Situation};
 use crate::cam::CamKind;
 use crate::cam::options::Cam;
@@ -26,6 +27,8 @@ pub(crate) enum Family {
     TimesInput(Box<dyn RuleSet>),
     /// One walk of signed relevance, which starts with the score.
     Score(Box<dyn RuleSet>),
+    /// One walk of relevance per unit of the value that it is on.
+    PerUnit(Box<dyn RuleSet>),
     /// Differences from a baseline.
     Differences,
     /// A walk to a map of features.
@@ -56,8 +59,8 @@ pub(crate) fn of(graph: &Graph, request: &Request, roots: &[ValueId], output: Va
         Method::Lrp(options) => {
             Family::Score(lrp::rules(options, graph, roots, output, request.bounds.as_deref())?)
         }
-        Method::AttnLrp(options) => Family::Score(attn_lrp::attn_rules(options, graph)?),
-        Method::CpLrp(options) => Family::Score(attn_lrp::cp_rules(options, graph)?),
+        Method::AttnLrp(options) => Family::PerUnit(Box::new(TransformerRules::from(options))),
+        Method::CpLrp(options) => Family::PerUnit(Box::new(TransformerRules::from(options))),
         Method::DlBacktrace(options) => {
             let embedding_adds = match options.const_add {
                 ConstAdd::Share => FxHashSet::default(),
@@ -76,7 +79,9 @@ pub(crate) fn of(graph: &Graph, request: &Request, roots: &[ValueId], output: Va
 impl Family {
     fn rules(&self) -> Option<&dyn RuleSet> {
         match self {
-            Self::Walk(rules) | Self::TimesInput(rules) | Self::Score(rules) => Some(rules.as_ref()),
+            Self::Walk(rules) | Self::TimesInput(rules) | Self::Score(rules) | Self::PerUnit(rules) => {
+                Some(rules.as_ref())
+            }
             _ => None,
         }
     }
@@ -133,6 +138,7 @@ impl Family {
                 let total = situation.batch.row_sums(b, relevance)?;
                 Attributed { walked, total, ..Attributed::default() }
             }
+            Self::PerUnit(rules) => attn_lrp::attribute(b, situation, rules.as_ref())?,
             Self::Differences => deeplift::attribute(b, situation)?,
             Self::Cam(kind, options) => cam::attribute(b, situation, *kind, options)?,
             Self::Attention(method) => attention::attribute(b, situation, method)?,

@@ -127,6 +127,8 @@ pub struct Ledger {
     entries: Vec<Entry>,
     by_name: FxHashMap<String, usize>,
     current: usize,
+    /// Nothing is booked as absorbed.
+    muted: bool,
     /// Type of all sums: float32, or float64 in a float64 model.
     dtype: Option<DType>,
 }
@@ -145,6 +147,11 @@ impl Ledger {
     /// Turns to a channel: what is booked from here on is its own.
     pub(crate) fn enter(&mut self, channel: usize) {
         self.channel = channel;
+    }
+
+    /// From here on amounts that are absorbed are booked, or not.
+    pub(crate) fn mute(&mut self, muted: bool) {
+        self.muted = muted;
     }
 
     /// True if sums are appended.
@@ -221,6 +228,9 @@ impl Ledger {
         class: Class,
         amount: ValueId,
     ) -> Result<()> {
+        if self.muted {
+            return Ok(());
+        }
         self.book(b, batch, class.column(), amount)
     }
 
@@ -233,14 +243,38 @@ impl Ledger {
         class: Class,
         [whole, kept]: [ValueId; 2],
     ) -> Result<()> {
-        if self.entries.is_empty() {
+        self.absorb_difference(b, batch, class, &[whole], &[kept])
+    }
+
+    /// Books what all of `whole` have over all of `kept`.
+    pub(crate) fn absorb_difference(
+        &mut self,
+        b: &mut Builder<'_>,
+        batch: &BatchAxis,
+        class: Class,
+        whole: &[ValueId],
+        kept: &[ValueId],
+    ) -> Result<()> {
+        if self.entries.is_empty() || self.muted {
             return Ok(());
         }
-        let rest = match (batch.row_sums(b, whole)?, batch.row_sums(b, kept)?) {
-            (Some(whole), Some(kept)) => Some(b.sub(whole, kept)?),
-            _ => None,
-        };
-        self.book_sum(b, class.column(), rest)
+        let mut rest: Option<ValueId> = None;
+        let signed = whole.iter().map(|v| (*v, true)).chain(kept.iter().map(|v| (*v, false)));
+        for (amount, adds) in signed {
+            let Some(sum) = batch.row_sums(b, amount)? else {
+                return self.book_sum(b, class.column(), None);
+            };
+            rest = Some(match (rest, adds) {
+                (None, true) => sum,
+                (None, false) => b.unary(exegesis_graph::op::Unary::Neg, sum)?,
+                (Some(before), true) => b.add(before, sum)?,
+                (Some(before), false) => b.sub(before, sum)?,
+            });
+        }
+        match rest {
+            Some(rest) => self.book_sum(b, class.column(), Some(rest)),
+            None => Ok(()),
+        }
     }
 
     fn book(&mut self, b: &mut Builder<'_>, batch: &BatchAxis, column: usize, amount: ValueId) -> Result<()> {

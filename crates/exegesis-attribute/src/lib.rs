@@ -35,7 +35,8 @@ mod seed;
 mod walk;
 
 pub use attention::options::Attention;
-pub use attn_lrp::options::{Activation, AttnLrp, CpLrp};
+pub use attn_lrp::TransformerRules;
+pub use attn_lrp::options::{Activation, AttnLrp, CpLrp, Freeze};
 pub use baseline::Baseline;
 pub use batch::BatchAxis;
 pub use cam::CamKind;
@@ -57,5 +58,5 @@ pub use options::Options;
 pub use path::options::{GradientShap, IntegratedGradients, Quadrature, SmoothGrad, Statistic};
 pub use path::{PLACE, quadrature};
 pub use request::{NodeSelection, Part, Request, Score, Target, Task};
-pub use rule::{Context, OneHot, Outcome, RuleSet};
+pub use rule::{Context, OneHot, Outcome, Quantity, RuleSet};
 pub use walk::{AppliedRule, OnMissingRule, SeedOn, Start, Substitution, Walked, carriers, propagate};

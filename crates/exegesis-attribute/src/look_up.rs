@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::explained_input::ExplainedInput;
 use crate::ledger::Ledger;
 use crate::movement;
-use crate::rule::{Context, Flow, Outcome, Within};
+use crate::rule::{Context, Flow, Outcome, Quantity, Within};
 
 /// Axes of the look-up `root` that its table adds to those of the ids.
 ///
@@ -120,6 +120,7 @@ fn moved_back(b: &mut Builder<'_>, node: &Node, ids: ValueId, signal: ValueId) -
         rule: "",
         flows: vec![Flow::default()],
         within: Within::default(),
+        quantity: Quantity::Amount,
     };
     match movement::backward(&mut cx, &moved, &[Some(signal)])? {
         Some(Outcome::Signals(signals)) => {

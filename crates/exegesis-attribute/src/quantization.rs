@@ -6,7 +6,8 @@ use exegesis_graph::{DType, Error, Graph, Node, Role, Tensor, ValueId};
 
 use crate::Result;
 use crate::error::MissingRule;
-use crate::rule::{Context, Outcome};
+use crate::ledger::Class;
+use crate::rule::{Context, Outcome, Quantity};
 use crate::walk::carriers;
 
 /// True for the nodes that this module walks through.
@@ -36,6 +37,12 @@ pub fn backward(
         };
         if let (Op::QuantizeLinear(op), false) = (&node.op, is_relevance) {
             signal = inside(cx, node, op.axis, signal)?;
+        }
+        if let (Op::DequantizeLinear(_), Some(y), Some(x), Quantity::PerUnit) =
+            (&node.op, node.output(0), node.input(0), cx.quantity)
+        {
+            // The value was rounded: per unit, the same signal stands for another amount.
+            cx.absorb_difference(Class::Taylor, &[(y, signal)], &[(x, signal)])?;
         }
         // Zero is kept: its integer is the zero point.
         cx.sends_vanishing = cx.vanishes;

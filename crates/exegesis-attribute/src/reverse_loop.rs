@@ -249,7 +249,9 @@ pub fn backward(
                 out[channel][OWN + k] = Some(*result);
             } else {
                 cx.enter(channel);
-                cx.absorb(Class::InitialState, *result)?;
+                let state = node.input(OWN + k).unwrap_or(*result);
+                let amount = cx.quantity.amount(cx.b, state, *result)?;
+                cx.absorb(Class::InitialState, amount)?;
             }
         }
     }

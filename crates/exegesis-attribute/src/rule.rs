@@ -1,6 +1,7 @@
 //! What a rule set is, and what a rule can use while it appends nodes.
 
-use exegesis_graph::{Builder, Node, ValueId};
+use exegesis_graph::op::{Unary, Variadic};
+use exegesis_graph::{Builder, Node, Op, Role, ValueId};
 use rustc_hash::FxHashSet;
 
 use crate::ledger::{Class, Ledger};
@@ -35,6 +36,17 @@ impl Outcome {
         signals[index] = Some(signal);
         Self::Signals(signals)
     }
+}
+
+/// What a signal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Quantity {
+    /// How much there is of what flows.
+    #[default]
+    Amount,
+    /// How much there is per unit of the value that the signal is on: the amount is signal times value. The division of the
+    /// epsilon rule then cancels against the product behind it.
+    PerUnit,
 }
 
 /// What is known of the signals of one channel at a node.
@@ -77,6 +89,8 @@ pub struct Context<'a, 'g> {
     pub(crate) flows: Vec<Flow>,
     /// What was done to the nodes of a body that the node at hand holds.
     pub(crate) within: Within,
+    /// What signals say.
+    pub(crate) quantity: Quantity,
 }
 
 /// What a walk through the body of a loop did.
@@ -84,6 +98,48 @@ pub struct Context<'a, 'g> {
 pub(crate) struct Within {
     pub(crate) rules: Vec<AppliedRule>,
     pub(crate) substitutions: Vec<Substitution>,
+}
+
+/// Nodes between a value and the mask that made some of its cells infinite.
+const MASKED: usize = 4;
+
+/// True if the value may have cells that a mask set to minus infinity.
+fn may_be_masked(b: &Builder<'_>, value: ValueId, nodes: usize) -> bool {
+    let Some(node) = b.graph().producer_node(value).filter(|_| nodes > 0) else { return false };
+    match &node.op {
+        _ if node.role == Role::AttentionMask => true,
+        Op::Where(_) => true,
+        Op::Unary(Unary::Identity) | Op::Cast(_) | Op::Reshape(_) | Op::Transpose(_) | Op::Slice(_) => {
+            node.input(0).is_some_and(|v| may_be_masked(b, v, nodes - 1))
+        }
+        _ => false,
+    }
+}
+
+impl Quantity {
+    /// How much the signal on `value` stands for: itself, or its product with the value. Cells that are masked by minus infinity
+    /// have a signal of 0 and amount to nothing. Of an integer that stands for a quantised number it is that number that
+    /// counts.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn amount(self, b: &mut Builder<'_>, value: ValueId, signal: ValueId) -> Result<ValueId> {
+        if self == Self::Amount {
+            return Ok(signal);
+        }
+        let mut value = value;
+        if !b.dtype(value).is_float() {
+            value = b.graph().producer_node(value).and_then(|n| n.input(0)).unwrap_or(value);
+        }
+        let mut factor = value;
+        if may_be_masked(b, value, MASKED) {
+            let least = b.scalar(-1e30, value)?;
+            factor = b.op(Variadic::Max, &[value, least])?;
+        }
+        let amount = b.mul(signal, factor)?;
+        b.assume_shape(amount, value);
+        Ok(amount)
+    }
 }
 
 impl Context<'_, '_> {
@@ -122,6 +178,27 @@ impl Context<'_, '_> {
     pub fn absorb_rest(&mut self, class: Class, whole: ValueId, kept: ValueId) -> Result<()> {
         self.ledger.absorb_rest(self.b, self.batch, class, [whole, kept])
     }
+
+    /// Books what arrived over what is sent, each a value and the signal on it, as absorbed by the node at hand.
+    ///
+    /// # Errors
+    /// The graph can't be treated.
+    pub fn absorb_difference(
+        &mut self,
+        class: Class,
+        arrived: &[(ValueId, ValueId)],
+        sent: &[(ValueId, ValueId)],
+    ) -> Result<()> {
+        if !self.ledger.is_enabled() {
+            return Ok(());
+        }
+        let mut amounts = |pairs: &[(ValueId, ValueId)]| {
+            let amounts = pairs.iter().map(|(value, signal)| self.quantity.amount(self.b, *value, *signal));
+            amounts.collect::<Result<Vec<_>>>()
+        };
+        let (whole, kept) = (amounts(arrived)?, amounts(sent)?);
+        self.ledger.absorb_difference(self.b, self.batch, class, &whole, &kept)
+    }
 }
 
 /// A method's rules: for each operator, how the signal on its outputs becomes the signal on its operands.
@@ -144,6 +221,11 @@ pub trait RuleSet {
     /// alike for all methods.
     fn treats_every_node(&self) -> bool {
         false
+    }
+
+    /// What signals say.
+    fn quantity(&self) -> Quantity {
+        Quantity::Amount
     }
 
     /// Signals per value: 1, or 2 that flow together.

@@ -10,8 +10,8 @@ use crate::batch::BatchAxis;
 use crate::error::{Error, MissingRule};
 use crate::gradient::Gradient;
 use crate::ledger::Ledger;
-use crate::rule::{Context, Flow, OneHot, Outcome, RuleSet, Within};
-use crate::{Result, quantization, reverse_loop};
+use crate::rule::{Context, Flow, OneHot, Outcome, Quantity, RuleSet, Within};
+use crate::{Result, attn_lrp, quantization, reverse_loop};
 
 /// What to do at a node without a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -125,7 +125,7 @@ struct Channel {
 /// What came to the outputs of a node in one channel.
 struct Incoming {
     signals: Vec<Option<ValueId>>,
-    /// Signals from other nodes of the user's model.
+    /// What other nodes of the user's model sent.
     from_others: Vec<ValueId>,
     flow: Flow,
 }
@@ -144,7 +144,13 @@ impl Channel {
     }
 
     /// What arrived at the outputs of `node`.
-    fn arrive(&mut self, b: &mut Builder<'_>, node: &Node, one_hot: Option<OneHot>) -> Result<Incoming> {
+    fn arrive(
+        &mut self,
+        b: &mut Builder<'_>,
+        node: &Node,
+        one_hot: Option<OneHot>,
+        quantity: Quantity,
+    ) -> Result<Incoming> {
         let source = node.source_name();
         let mut signals = Vec::with_capacity(node.outputs.len());
         let mut from_others = vec![];
@@ -160,15 +166,19 @@ impl Channel {
             let inside = |a: &Arrival| a.from.as_deref() == Some(source);
             lone_seed = one_hot.filter(|_| matches!(arrived, [only] if only.from.is_none()));
             // The seed's sum over classes says the same in the ledger, and need not be as wide.
-            let external: Vec<ValueId> = match lone_seed {
-                Some(seed) => vec![seed.amount],
+            let amount = lone_seed.filter(|_| quantity == Quantity::Amount).map(|seed| seed.amount);
+            let external: Vec<ValueId> = match amount {
+                Some(amount) => vec![amount],
                 None => arrived.iter().filter(|a| !inside(a)).map(|a| a.signal).collect(),
             };
             let all_external = external.len() == arrived.len();
             let sum = self.collect(b, *value)?;
-            match (all_external, sum) {
-                (true, Some(sum)) if lone_seed.is_none() => from_others.push(sum),
-                _ => from_others.extend(external),
+            let booked = match (all_external, sum) {
+                (true, Some(sum)) if amount.is_none() => vec![sum],
+                _ => external,
+            };
+            for signal in booked {
+                from_others.push(quantity.amount(b, *value, signal)?);
             }
             signals.push(sum);
         }
@@ -204,6 +214,7 @@ pub fn propagate(
             channel.pending.entry(value).or_default().push(arrival);
         }
     }
+    let quantity = rules.quantity();
     let mut missing = vec![];
     let mut substitutions = vec![];
     let mut applied = vec![];
@@ -219,7 +230,7 @@ pub fn propagate(
         let mut from_others = vec![];
         let mut flows = vec![];
         for (number, channel) in channels.iter_mut().enumerate() {
-            let arrived = channel.arrive(b, &node, one_hot.filter(|_| number == 0))?;
+            let arrived = channel.arrive(b, &node, one_hot.filter(|_| number == 0), quantity)?;
             incoming.push(arrived.signals);
             from_others.push(arrived.from_others);
             flows.push(arrived.flow);
@@ -241,6 +252,7 @@ pub fn propagate(
             rule: "",
             flows,
             within: Within::default(),
+            quantity,
         };
         let outcomes = if rules.treats_every_node() {
             rules.backward_channels(&mut cx, &node, &incoming)
@@ -301,7 +313,8 @@ pub fn propagate(
                 });
                 let producer = b.graph().producer_node(*operand).filter(|_| !roots.contains(operand));
                 if producer.is_none_or(|p| p.source_name() != &*source) {
-                    ledger.send(b, batch, signal)?;
+                    let amount = quantity.amount(b, *operand, signal)?;
+                    ledger.send(b, batch, amount)?;
                 }
             }
         }
@@ -367,6 +380,9 @@ fn substitute_one(
             let Some(value) = node.input(operand) else { return Ok(None) };
             if cx.b.shape(value)? != cx.b.shape(signal)? {
                 return Ok(None);
+            }
+            if cx.quantity == Quantity::PerUnit {
+                return Ok(Some(("pass", attn_lrp::pass(cx, node, signal)?)));
             }
             Ok(Some(("pass", Outcome::at(operand, node.inputs.len(), signal))))
         }

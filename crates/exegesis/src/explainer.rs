@@ -484,6 +484,12 @@ impl Explainer {
                 false => table.unbooked_of_both_signs(explained.rows_mix),
             };
             ledger::warning(method.name(), &found, rows).into_iter().for_each(|text| remarks.warn(text));
+            if !self.request.method.flows_amounts()
+                && let Some(scores) = seeds.sums
+            {
+                let told = ledger::bias_warning(method.name(), table, scores);
+                told.into_iter().for_each(|text| remarks.warn(text));
+            }
         }
         // Outputs of our own are no concern of the user.
         let concerns = |note: &&String| !note.contains("\"exegesis/");

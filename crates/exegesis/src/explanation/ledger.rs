@@ -226,6 +226,23 @@ pub(crate) fn warning(method: &str, found: &[Unbooked], rows: usize) -> Option<S
     ))
 }
 
+/// The warning about rows of which biases hold more than the whole score: what reached the inputs is then far from it.
+pub(crate) fn bias_warning(method: &str, table: &LedgerTable, scores: &[f64]) -> Option<String> {
+    let values = table.values.to_f64().unwrap_or_default();
+    let held = |row: usize| {
+        let page = table.of_row(&values, None, row);
+        let column = page.column("bias");
+        (0..table.nodes.len()).map(|node| page.cell(node, column)).sum::<f64>()
+    };
+    let rows = scores.iter().enumerate().map(|(row, score)| (row, held(row), *score));
+    let (row, bias, score) = rows.into_iter().find(|(_, bias, score)| bias.abs() > score.abs())?;
+    let place = if scores.len() > 1 { format!(" of row {row}") } else { String::new() };
+    Some(format!(
+        "`{method}`: biases hold {bias:.3} of the score {score:.3}{place}, more than the score itself: what the inputs get does not \
+         sum to it"
+    ))
+}
+
 /// A column's name for people.
 fn class_name(column: &str) -> String {
     match column {
@@ -269,6 +286,16 @@ mod tests {
         "negative_dead",
         "negative_residual",
     ];
+
+    /// Catches a warning about biases that hold less than the score, and none about those that hold more.
+    #[test]
+    fn biases_that_outweigh_the_score_are_told() {
+        let ledger =
+            table(&["in", "out", "bias", "residual"], vec![1.0, 3.0, -2.0, 0.0, 3.0, 3.5, -0.5, 0.0]);
+        assert_eq!(bias_warning("cp-lrp", &ledger, &[3.0]), None);
+        let told = bias_warning("cp-lrp", &ledger, &[1.0]).unwrap();
+        assert!(told.contains("biases hold -2.500 of the score 1.000"), "{told}");
+    }
 
     #[test]
     fn channels_have_ledgers_of_their_own() {
