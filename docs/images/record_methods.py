@@ -39,7 +39,7 @@ def shrink(source: Path, target: Path, largest: int) -> None:
 
 def main() -> None:
     listed = subprocess.run([COMMAND, "methods"], capture_output=True, text=True, check=True).stdout
-    names = [line.split()[0] for line in listed.splitlines() if "(" in line and not line.startswith("exegesis")]
+    names = [line.split()[0] for line in listed.splitlines() if line[:1].strip() and not line.startswith("exegesis")]
     (HERE / "methods").mkdir(exist_ok=True)
     for name in sys.argv[2:] or names:
         for what, arguments in INPUTS.items():

@@ -13,7 +13,8 @@ pub fn run(args: &Methods, console: &Console) -> Result<()> {
     let Some(name) = &args.name else {
         let mut text = String::new();
         for info in catalogue {
-            let _ = writeln!(text, "{:<18} {} ({})", info.name, first_sentence(info.summary), info.cost);
+            let line = format!("{} ({})", first_sentence(info.summary), info.cost);
+            let _ = writeln!(text, "{:<21} {}", info.name, wrapped(&line, 22));
         }
         text.push_str(
             "\nexegesis methods NAME shows formula, parameters, when it misleads, and the source.\n",
