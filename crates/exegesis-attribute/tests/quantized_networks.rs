@@ -59,6 +59,31 @@ fn a_network_behind_the_static_quantiser() {
     }
 }
 
+/// DeepLIFT through pairs that quantise, differences below a step left aside. Catches a multiplier in the wrong unit (of
+/// integers), and differences that a cut-off takes away without a word.
+#[test]
+fn differences_through_the_static_quantiser() {
+    let arrays = npz::read(&folder().join("case.npz"));
+    let feeds = [("image", arrays["input/image"].clone())];
+    let values = ["float", "qdq"].map(|file| {
+        let graph = onnx::read_file(&folder().join(format!("{file}.onnx"))).unwrap().graph;
+        let explained = explained(graph, "deeplift", Target::Class(2)).unwrap();
+        let values = run(&explained.graph, &feeds).unwrap();
+        let totals = &values[explained.total_output.as_ref().unwrap()];
+        let found = values["attribution/image"].data.clone();
+        for (row, total) in found.chunks(found.len() / totals.len()).zip(&totals.data) {
+            let sum: f64 = row.iter().sum();
+            // Rounding of a step each is all that may be missing.
+            let shared: f64 = row.iter().map(|v| v.abs()).sum();
+            let allowed = if file == "float" { 1e-4 } else { 0.02 } * shared;
+            assert!((sum - total).abs() <= allowed, "{file}: {sum}, not {total}");
+        }
+        found
+    });
+    let alike = cosine(&values[0], &values[1]);
+    assert!(alike > 0.9, "{alike}");
+}
+
 /// `x -> QuantizeLinear -> DequantizeLinear -> W`, with these scales.
 fn layer(scales: [f64; 2], zero: i8, weight: &[f64]) -> Graph {
     let mut graph = Graph::new("layer");

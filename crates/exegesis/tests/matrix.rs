@@ -100,7 +100,7 @@ fn refused(kind: Kind, method: &str) -> Option<&'static str> {
         (Kind::Picture | Kind::Table, "attention" | "attention-rollout" | "grad-rollout") => {
             Some("attention")
         }
-        (Kind::Table, "grad-cam" | "grad-cam-plus-plus" | "layer-cam") => Some("map"),
+        (Kind::Table | Kind::Tokens, "grad-cam" | "grad-cam-plus-plus" | "layer-cam") => Some("map"),
         (Kind::Table | Kind::Tokens, "edges") => Some("picture"),
         _ => None,
     }
