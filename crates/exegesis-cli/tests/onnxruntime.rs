@@ -46,9 +46,27 @@ fn compare(case: &Case<'_>) {
 
 const BUILT_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../exegesis/assets/fashion-cnn.onnx");
 
+/// Every method that is one graph, and that a network of convolutions can be explained by.
+const METHODS: [&str; 14] = [
+    "gradient",
+    "input-x-gradient",
+    "integrated-gradients:steps=8",
+    "guided-backprop",
+    "deeplift",
+    "grad-cam",
+    "grad-cam-plus-plus",
+    "layer-cam",
+    "lrp",
+    "lrp:composite=alpha2-beta1",
+    "attn-lrp",
+    "cp-lrp",
+    "dlbacktrace",
+    "edges",
+];
+
 #[test]
-fn both_methods_of_the_built_in_model_agree() {
-    for method in ["gradient", "dlbacktrace"] {
+fn every_method_of_the_built_in_model_agrees() {
+    for method in METHODS {
         compare(&Case { model: BUILT_IN, method, input: ["image", "1", "28"], tolerance: "1e-4" });
     }
 }

@@ -104,6 +104,16 @@ impl Model {
         &self.inner.outputs
     }
 
+    /// The inputs that get attributions: those called `names`, or by default every float input and the token ids.
+    ///
+    /// # Errors
+    /// A name that is no input, or several candidates for token ids.
+    pub fn explained_inputs(&self, names: &[String]) -> Result<Vec<Port>> {
+        let explained = exegesis_attribute::explained_inputs(&self.inner.prepared, names)?;
+        let is_explained = |port: &&Port| explained.iter().any(|input| input.name == port.name);
+        Ok(self.inner.inputs.iter().filter(is_explained).cloned().collect())
+    }
+
     /// Where it was read from, as the user wrote it.
     pub fn path(&self) -> &str {
         &self.inner.path

@@ -148,9 +148,11 @@ pub fn explainers(
 
 /// Rows to compare with, from the file of `--baseline`.
 fn references(model: &Model, text: &str, args: &Explain) -> Result<Inputs> {
-    let ports = model.inputs();
+    // A file may hold all that the model takes; only what is explained is compared.
     let options = ReadOptions { rows: None, ..read_options(model, args)? };
-    let read = read_inputs(ports, &[Source::parse(text, ports)], &options)?;
+    let explained = model.explained_inputs(&args.what.inputs)?;
+    let read = |ports: &[Port]| read_inputs(ports, &[Source::parse(text, ports)], &options);
+    let read = read(&explained).or_else(|_| read(model.inputs()))?;
     let mut runs = read.runs.into_iter();
     match (runs.next(), runs.next()) {
         (Some(rows), None) => Ok(rows),
