@@ -1,4 +1,4 @@
-"""Time zennit's EpsilonPlus and its epsilon rule everywhere on torchvision's ResNet-50 (the architecture of `models.py`).
+"""Time zennit's EpsilonPlus and its epsilon rule everywhere on torchvision's ResNet-50, with the weights of `models.py`.
 
     python zennit_times.py [--threads 2] [--repeats 7] [--batch 1 --batch 8]
 
@@ -23,7 +23,7 @@ from zennit.rules import Epsilon, Norm, Pass
 from zennit.torchvision import ResNetCanonizer
 from zennit.types import Activation, AvgPool, Convolution, Linear
 
-from models import CLASSES, random_inputs
+from models import CLASSES, random_inputs, resnet50
 from torch_times import times
 
 
@@ -50,7 +50,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, action="append", help="default: 1 and 8")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    module = torchvision.models.resnet50(weights=None).eval().requires_grad_(False)
+    module = torchvision.models.resnet50(weights=None)
+    # The same weights in the same order, under other names.
+    weights = resnet50().state_dict().values()
+    module.load_state_dict(dict(zip(module.state_dict(), weights, strict=True)))
+    module.eval().requires_grad_(False)
     results = []
     for batch in arguments.batch or [1, 8]:
         image = random_inputs("resnet50", batch)["image"]

@@ -203,7 +203,7 @@ const NORM: [[f64; 2]; 4] = [[1.5, -0.5], [0.2, 0.4], [0.3, -0.6], [0.8, 1.7]];
 fn norm(net: &mut Net, x: ValueId) -> ValueId {
     let parameters: Vec<ValueId> = NORM.iter().map(|values| constant(net, values)).collect();
     let operands = [&[x], parameters.as_slice()].concat();
-    net.op(op::BatchNormalization { epsilon: 1e-5, ..Default::default() }, &operands)
+    net.op(op::BatchNormalization { epsilon: 1e-5 }, &operands)
 }
 
 fn affine(channel: usize) -> (f64, f64) {

@@ -405,11 +405,12 @@ fn a_shared_result_keeps_its_normalisation() {
 /// What this would catch: a normalisation in the wrong weights, one behind which padding is 0, one that others read.
 #[test]
 fn normalisations_fold_into_the_layer_behind() {
+    /// Operator, weights, bias, input, and how many are folded.
+    type Case = (&'static str, Op, &'static [usize], usize, &'static [usize], usize);
     let grouped = Conv { group: 2, strides: vec![2], ..Default::default() };
     let padded = Conv { pads: vec![1, 0], ..Default::default() };
     let gemm = Gemm { alpha: 0.5, beta: 2.0, transB: true, ..Default::default() };
-    // Operator, weights, bias, input, and how many are folded.
-    let cases: [(&str, Op, &[usize], usize, &[usize], usize); 5] = [
+    let cases: [Case; 5] = [
         ("conv", Conv::default().into(), &[3, 4, 2], 3, &[2, 4, 5], 1),
         ("grouped", grouped.into(), &[6, 2, 2], 6, &[2, 4, 5], 1),
         ("padded", padded.into(), &[3, 4, 2], 3, &[2, 4, 5], 0),

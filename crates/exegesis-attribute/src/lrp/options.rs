@@ -71,7 +71,8 @@ impl Options for Lrp {
             default: "auto",
             values: "auto, epsilon, epsilon-plus, epsilon-plus-flat, epsilon-gamma-box, alpha2-beta1, alpha2-beta1-flat, \
                      z-plus",
-            doc: "Which rule each kind of layer gets; auto: epsilon-plus with convolutions, else epsilon.",
+            doc: "Which rule each kind of layer gets; auto: epsilon-plus with convolutions, else epsilon. The first layer is \
+                  every one with weights before which there is no other.",
         },
         ParameterInfo {
             name: "epsilon",

@@ -1,13 +1,13 @@
 //! The rules of LRP, and the loop over units and terms that the papers' formulas say, give the same: for dense layers,
 //! convolutions and transposed ones of random geometry, average pools and interpolations.
 
-use exegesis_attribute::{LEDGER_COLUMNS, Lrp, LrpRules, Method};
+use exegesis_attribute::{LEDGER_COLUMNS, Lrp, LrpRules, Method, Request, Target, explain};
 use proptest::prelude::*;
 
 use crate::closed_forms::{Kind, Linear, Numbers, linear};
-use crate::common::{Net, Walk, assert_close, walk};
+use crate::common::{Net, Walk, array, assert_close, walk};
 use crate::oracle::taps::Tap;
-use crate::traced::{EXACT, cases};
+use crate::traced::{EXACT, Engine, SINGLE, cases};
 
 /// Stabiliser of all rules here.
 const EPS: f64 = 1e-6;
@@ -166,6 +166,27 @@ proptest! {
         prop_assume!(whole || rule != Rule::Zero || !zero_bias);
         let options = format!("rule=*@{text}{}", if zero_bias { ",zero_bias=on" } else { "" });
         check(&linear(kind, rank, numbers, seed), &options, rule, zero_bias);
+    }
+
+    /// The embedded runtime, in f32, gives what the loops give, for relevance that starts as a share of the output.
+    ///
+    /// What this would catch: a denominator that is lost in rounding, a form of an operator that the runtime computes otherwise.
+    #[test]
+    fn rules_of_layers_hold_in_single_precision(seed: u64, kind in 0..3usize, rank in 1..3usize, rule in 0..9usize) {
+        let kind = [Kind::Convolution, Kind::Transposed, Kind::Dense][kind];
+        let Linear { mut net, output, .. } = linear(kind, rank, Numbers::Real, seed);
+        net.graph.outputs = vec![output];
+        let method = Method::parse(&format!("lrp:low={LOW},high={HIGH},rule=*@{}", RULES[rule].0)).unwrap();
+        let request = Request { target: Target::Seed, ..Request::new(method) };
+        let explained = explain(net.graph.clone(), &request, &mut |_, _| ()).unwrap();
+        let name = &net.graph.value(output).name;
+        let shape = Engine::Reference.run(&net.graph, &net.feeds)[name].shape.clone();
+        let seeds = net.random.values(shape.iter().product(), 0.05, 1.0);
+        let mut feeds = net.feeds.clone();
+        feeds.push((explained.seed_inputs[0].clone(), array(&shape, seeds)));
+        let [exact, single] = Engine::ALL.map(|engine| engine.run(&explained.graph, &feeds));
+        let attribution = &explained.attributions[0].output;
+        assert_close(RULES[rule].0, &single[attribution].data, &exact[attribution].data, SINGLE, 1e-7);
     }
 
     /// What this would catch: pools and interpolations that follow the rules of layers with weights.
