@@ -22,8 +22,6 @@ pub(crate) struct Situation<'a> {
     /// Where the walk starts.
     pub seed: &'a Seed,
     pub batch: &'a BatchAxis,
-    /// The attention mask of the tokens, if there is one.
-    pub mask: Option<ValueId>,
     pub ledger: &'a mut Ledger,
 }
 

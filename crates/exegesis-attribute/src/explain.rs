@@ -189,7 +189,6 @@ pub(crate) fn explain_part(
         roots: &roots,
         seed: &start,
         batch: &batch,
-        mask,
         ledger: &mut ledger,
     };
     let mut attributed = match request.part {

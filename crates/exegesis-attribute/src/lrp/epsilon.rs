@@ -18,20 +18,6 @@ pub(crate) fn fitting(b: &Builder<'_>, like: ValueId, eps: f64) -> f64 {
     if b.dtype(like) == DType::F16 { eps.max(LEAST_IN_HALF) } else { eps }
 }
 
-/// `z + eps sign(z)`, with `sign(0) = 1`.
-///
-/// # Errors
-/// The graph can't be treated.
-pub fn stabilised(b: &mut Builder<'_>, z: ValueId, eps: f64) -> Result<ValueId> {
-    if eps == 0.0 {
-        return Ok(z);
-    }
-    let signed = signed(b, z, eps)?;
-    let out = b.add(z, signed)?;
-    b.assume_shape(out, z);
-    Ok(out)
-}
-
 /// `eps sign(z)`, with `sign(0) = 1`.
 ///
 /// # Errors
@@ -45,17 +31,7 @@ pub(crate) fn signed(b: &mut Builder<'_>, z: ValueId, eps: f64) -> Result<ValueI
     Ok(signed)
 }
 
-/// `R = x * W^T ( r / st(z) )` with `z` the output of the node, bias included. The shares of bias and stabiliser are booked.
-///
-/// # Errors
-/// The graph can't be treated.
-pub fn linear(cx: &mut Context<'_, '_>, map: &LinearMap, r: ValueId, eps: f64) -> Result<ValueId> {
-    let layer = Layer { map, bias: map.bias, z: map.output()?, r, is_rectified: false, bounds: None };
-    let stabiliser = if eps == 0.0 { Stabiliser::None } else { Stabiliser::Absolute(eps) };
-    by_output(cx, &layer, stabiliser)
-}
-
-/// The same for a layer, by a stabiliser of any kind.
+/// `R = x * W^T ( r / st(z) )` with `z` the output of the layer, bias included. The shares of bias and stabiliser are booked.
 ///
 /// # Errors
 /// The graph can't be treated.

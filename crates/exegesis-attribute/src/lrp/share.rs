@@ -20,8 +20,6 @@ pub enum Stabiliser {
     Relative(f64),
     /// None; a unit with `z = 0` passes nothing.
     Guard,
-    /// None at all: for callers whose `z` is not 0.
-    None,
 }
 
 impl Stabiliser {
@@ -38,7 +36,6 @@ impl Stabiliser {
         is_rectified: bool,
     ) -> Result<ValueId> {
         let added = match self {
-            Self::None => return quotient(cx, r, z),
             Self::Guard => return guarded(cx, r, z),
             Self::Absolute(eps) if is_rectified => {
                 let eps = fitting(cx.b, z, eps);
