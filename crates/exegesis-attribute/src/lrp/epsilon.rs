@@ -5,7 +5,7 @@ use exegesis_graph::{Builder, DType, ValueId};
 
 use crate::Result;
 use crate::ledger::Class;
-use crate::linear::{Coefficients, LinearMap};
+use crate::linear::Coefficients;
 use crate::lrp::layer::Layer;
 use crate::lrp::share::{self, Stabiliser};
 use crate::rule::Context;
