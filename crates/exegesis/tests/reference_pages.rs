@@ -47,8 +47,10 @@ fn methods() -> String {
         )
         .unwrap();
         let pictures = ["photograph", "sentence"].map(|what| format!("methods/{}-{what}.png", method.name));
-        let there: Vec<&String> =
-            pictures.iter().filter(|p| std::path::Path::new(&format!("{FOLDER}/../images/{p}")).exists()).collect();
+        let there: Vec<&String> = pictures
+            .iter()
+            .filter(|p| std::path::Path::new(&format!("{FOLDER}/../images/{p}")).exists())
+            .collect();
         assert!(!there.is_empty(), "`{}` has no picture: see docs/images/record_methods.py", method.name);
         for parameter in method.parameters {
             writeln!(

@@ -163,7 +163,8 @@ impl LedgerTable {
                 let (r_in, residual) = (page.column("in"), page.column("residual"));
                 let nodes = || 0..self.nodes.len();
                 let classes = page.classes();
-                let booked = [r_in, page.column("out")].into_iter().chain(classes.iter().map(|(c, _)| Some(*c)));
+                let booked =
+                    [r_in, page.column("out")].into_iter().chain(classes.iter().map(|(c, _)| Some(*c)));
                 let cells = booked.flat_map(|column| nodes().map(move |node| (node, column)));
                 let most = Most {
                     arrived: nodes().map(|n| page.cell(n, r_in).abs()).fold(0.0, f64::max),
