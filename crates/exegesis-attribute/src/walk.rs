@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use exegesis_graph::{Builder, Graph, Node, NodeId, ValueId};
+use exegesis_graph::{Builder, Graph, Node, NodeId, Op, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::batch::BatchAxis;
@@ -130,6 +130,21 @@ struct Incoming {
     flow: Flow,
 }
 
+/// What a signal on a value amounts to.
+type Amounts = FxHashMap<(ValueId, ValueId), ValueId>;
+
+/// True if the node only lays out the elements of its operand anew, and leaves the rows of the batch where they are.
+fn lays_out(b: &Builder<'_>, node: &Node) -> bool {
+    let is_layout = match &node.op {
+        Op::Reshape(_) | Op::Flatten(_) | Op::Squeeze(_) | Op::Unsqueeze(_) => true,
+        Op::Transpose(t) => t.perm.first() == Some(&0),
+        _ => false,
+    };
+    let first = |v: Option<ValueId>| v.and_then(|v| b.shape(v).ok()?.first().cloned());
+    let (from, to) = (first(node.input(0)), first(node.output(0)));
+    is_layout && from.is_some() && from == to
+}
+
 impl Channel {
     /// Adds up what arrived at `value` and remembers it.
     fn collect(&mut self, b: &mut Builder<'_>, value: ValueId) -> Result<Option<ValueId>> {
@@ -149,7 +164,7 @@ impl Channel {
         b: &mut Builder<'_>,
         node: &Node,
         one_hot: Option<OneHot>,
-        quantity: Quantity,
+        (quantity, known): (Quantity, &mut Amounts),
     ) -> Result<Incoming> {
         let source = node.source_name();
         let mut signals = Vec::with_capacity(node.outputs.len());
@@ -178,7 +193,12 @@ impl Channel {
                 _ => external,
             };
             for signal in booked {
-                from_others.push(quantity.amount(b, *value, signal)?);
+                let amount = match known.get(&(*value, signal)) {
+                    Some(amount) => *amount,
+                    None => quantity.amount(b, *value, signal)?,
+                };
+                known.insert((*value, signal), amount);
+                from_others.push(amount);
             }
             signals.push(sum);
         }
@@ -215,6 +235,8 @@ pub fn propagate(
         }
     }
     let quantity = rules.quantity();
+    // Amounts that signals on values stand for.
+    let mut known = Amounts::default();
     let mut missing = vec![];
     let mut substitutions = vec![];
     let mut applied = vec![];
@@ -230,7 +252,8 @@ pub fn propagate(
         let mut from_others = vec![];
         let mut flows = vec![];
         for (number, channel) in channels.iter_mut().enumerate() {
-            let arrived = channel.arrive(b, &node, one_hot.filter(|_| number == 0), quantity)?;
+            let arrived =
+                channel.arrive(b, &node, one_hot.filter(|_| number == 0), (quantity, &mut known))?;
             incoming.push(arrived.signals);
             from_others.push(arrived.from_others);
             flows.push(arrived.flow);
@@ -239,6 +262,11 @@ pub fn propagate(
             continue;
         }
         ledger.open(b, batch, &node, &from_others)?;
+        // What only lays elements out anew sends what arrived: the same products need not be formed and added twice.
+        let arrived = node.output(0).zip(incoming[0].first().copied().flatten());
+        let passed_on = arrived
+            .filter(|_| quantity == Quantity::PerUnit && lays_out(b, &node))
+            .and_then(|key| known.get(&key).copied());
         let Flow { vanishes, one_hot: lone_seed, sends_vanishing } = flows[0];
         let mut cx = Context {
             b,
@@ -313,7 +341,11 @@ pub fn propagate(
                 });
                 let producer = b.graph().producer_node(*operand).filter(|_| !roots.contains(operand));
                 if producer.is_none_or(|p| p.source_name() != &*source) {
-                    let amount = quantity.amount(b, *operand, signal)?;
+                    let amount = match passed_on {
+                        Some(amount) => amount,
+                        None => quantity.amount(b, *operand, signal)?,
+                    };
+                    known.insert((*operand, signal), amount);
                     ledger.send(b, batch, amount)?;
                 }
             }

@@ -485,7 +485,7 @@ impl Explainer {
             };
             ledger::warning(method.name(), &found, rows).into_iter().for_each(|text| remarks.warn(text));
             if !self.request.method.flows_amounts()
-                && let Some(scores) = seeds.sums
+                && let Some(scores) = seeds.totals
             {
                 let told = ledger::bias_warning(method.name(), table, scores);
                 told.into_iter().for_each(|text| remarks.warn(text));

@@ -43,7 +43,7 @@ pub fn explain(network: &str, file: &str, method: &str) -> Result<Explained, Str
         feeds.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
     let values = run(&explained.graph, &feeds).map_err(|e| e.to_string())?;
     let layout = explained.ledger.as_ref().ok_or("no ledger")?;
-    let total = explained.seed_sum_output.as_ref().ok_or("no total")?;
+    let total = explained.total_output.as_ref().ok_or("no total")?;
     Ok(Explained {
         inputs: explained.attributions.iter().map(|a| (a.input.clone(), values[&a.output].clone())).collect(),
         total: values[total].clone(),
