@@ -237,6 +237,11 @@ impl Method {
         }
     }
 
+    /// True if a value belongs to a place of the input, not to one of its channels, which all have the same.
+    pub fn is_of_places(&self) -> bool {
+        matches!(self, Self::Cam(..) | Self::Attention(_) | Self::AttentionRollout | Self::GradRollout)
+    }
+
     /// Signals that flow together through the model.
     pub fn channels(&self) -> usize {
         match self {

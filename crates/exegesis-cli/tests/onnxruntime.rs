@@ -72,6 +72,17 @@ fn every_method_of_the_built_in_model_agrees() {
 }
 
 #[test]
+fn maps_that_are_scaled_up_agree() {
+    for method in ["grad-cam", "grad-cam-plus-plus", "layer-cam", "edges"] {
+        compare(&Case { model: BUILT_IN, method, input: ["image", "1", "28"], tolerance: "1e-4" });
+    }
+    let vit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/torch/vit/legacy.onnx");
+    for method in ["grad-cam", "layer-cam", "attention", "attention-rollout", "grad-rollout"] {
+        compare(&Case { model: vit, method, input: ["image", "3", "16"], tolerance: "1e-4" });
+    }
+}
+
+#[test]
 fn dlbacktrace_of_efficientnet_agrees() {
     let Some(model) = fixture("efficientnet-lite0.onnx") else { return };
     let input = ["input", "3", "224"];

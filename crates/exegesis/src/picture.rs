@@ -113,8 +113,11 @@ impl MethodResult {
     ) -> report::MethodReport {
         let totals = self.totals.get(row);
         let (sum, expected) = totals.map_or((0.0, None), |t| (t.sum, t.expected));
+        let is_of_places = Method::parse(&self.name).is_ok_and(|m| m.is_of_places());
         let drawn = |tensor: &Tensor, layout: Layout| {
             let (shape, values) = row_of(tensor, row, rows);
+            let (shape, values) =
+                if is_of_places { one_channel(shape, values, layout) } else { (shape, values) };
             report::Attribution { shape, values, layout }
         };
         let channels = self.channel_ledgers(row);
@@ -236,6 +239,19 @@ fn row_of(tensor: &Tensor, row: usize, rows: usize) -> (Vec<usize>, Vec<f32>) {
     (if shape.is_empty() { vec![1] } else { shape }, own)
 }
 
+/// The first channel of a picture's map whose channels are all alike: pictures sum over channels.
+fn one_channel(shape: Vec<usize>, values: Vec<f32>, layout: Layout) -> (Vec<usize>, Vec<f32>) {
+    match (shape.as_slice(), layout) {
+        (&[_, height, width], Layout::ChannelsFirst) => {
+            (vec![height, width], values.into_iter().take(height * width).collect())
+        }
+        (&[height, width, channels], Layout::ChannelsLast) => {
+            (vec![height, width], values.into_iter().step_by(channels.max(1)).collect())
+        }
+        _ => (shape, values),
+    }
+}
+
 /// How a reader should see one row of an input, and where its channel axis is.
 fn view(input: &Input, row: usize, rows: usize) -> (InputView, Layout) {
     let (shape, values) = row_of(&input.tensor, row, rows);
@@ -317,5 +333,16 @@ mod tests {
             panic!()
         };
         assert_eq!((length, values), (3, vec![6.0, 8.0, 10.0, 7.0, 9.0, 11.0]));
+    }
+
+    /// Catches class activation maps that are drawn three times as strong, or read across channels.
+    #[test]
+    fn maps_of_places_are_drawn_once() {
+        let values: Vec<f32> = (0..12).map(|i| (i % 4) as f32).collect();
+        let plane = (vec![2, 2], vec![0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(one_channel(vec![3, 2, 2], values, Layout::ChannelsFirst), plane);
+        let values: Vec<f32> = (0..12).map(|i| (i / 3) as f32).collect();
+        assert_eq!(one_channel(vec![2, 2, 3], values, Layout::ChannelsLast), plane);
+        assert_eq!(one_channel(vec![2], vec![1.0, 2.0], Layout::ChannelsFirst), (vec![2], vec![1.0, 2.0]));
     }
 }

@@ -24,7 +24,7 @@ impl Options for Attention {
             name: "layer",
             default: "last",
             values: "last, or a number from 0",
-            doc: "Attention layer.",
+            doc: "Attention layer, of those that lead from the explained position to the input.",
         },
         ParameterInfo {
             name: "head",
@@ -56,7 +56,8 @@ impl Options for Attention {
 /// `attention`.
 pub const ATTENTION: MethodInfo = MethodInfo {
     name: "attention",
-    summary: "The attention weights of one layer, from the explained position to every token, of one head or averaged.",
+    summary: "The attention weights of one layer, from the explained position to every token, of one head or averaged. The \
+              explained position is where the target is read: the class token, the last token, or the mean of all.",
     formula: "A_j = mean_h softmax(Q K^T)_{h, i, j}",
     cost: "forward",
     misleads: "Weights say where a head looks, not what it does with what it sees; they do not depend on the target.",
@@ -71,7 +72,8 @@ pub const ATTENTION_ROLLOUT: MethodInfo = MethodInfo {
               token arrives at the explained position if only attention mixed tokens.",
     formula: "R = prod_l rownorm(mean_h A_l + I), later layers on the left; the row of the explained position",
     cost: "forward",
-    misleads: "It does not depend on the target, ignores values and feed-forward layers, and evens out in deep models.",
+    misleads: "It does not depend on the target, ignores values and feed-forward layers, and evens out in deep models. The \
+               explained position has a large share of its own, by the residual path.",
     citation: "Abnar, Zuidema (2020), arXiv 2005.00928",
     parameters: &[],
 };
@@ -80,7 +82,8 @@ pub const ATTENTION_ROLLOUT: MethodInfo = MethodInfo {
 pub const GRAD_ROLLOUT: MethodInfo = MethodInfo {
     name: "grad-rollout",
     summary: "Rollout of attention weights times their positive gradients: paths that help the target.",
-    formula: "R = prod_l rownorm(mean_h max(A_l * df/dA_l, 0) + I); the row of the explained position",
+    formula: "R = prod_l rownorm(mean_h max(A_l * df/dA_l, 0) + I); the row of the explained position, without the path that \
+              only follows residuals",
     cost: "forward + about 1 forward",
     misleads: "As rollout, without values and feed-forward layers; what speaks against the target is cut off.",
     citation: "Chefer, Gur, Wolf (2021), arXiv 2103.15679",

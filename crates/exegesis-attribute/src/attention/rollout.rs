@@ -83,3 +83,47 @@ pub(super) fn rows(
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+#[path = "../../tests/common/npz.rs"]
+mod npz;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use exegesis_graph::{DType, Graph, Tensor};
+
+    use super::*;
+
+    /// Catches layers in the wrong order and rows taken for columns. The recorded matrices `norm` are row-normalised already;
+    /// `2 norm - I` is the layer whose `rownorm(A + I)` they are.
+    #[test]
+    fn rows_are_those_of_the_recorded_product() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let arrays = npz::read(&folder.join("rollout.npz"));
+        let norm = &arrays["norm"];
+        let mut graph = Graph::new("rollout");
+        let mut b = Builder::new(&mut graph, "rollout").unwrap();
+        let mut steps = vec![];
+        for layer in norm.data.chunks(49) {
+            let weights = layer.iter().enumerate().map(|(i, v)| 2.0 * v - f64::from(i % 8 == 0)).collect();
+            let tensor = Tensor::from_f64(DType::F64, vec![1, 1, 7, 7], weights).unwrap();
+            let weights = b.constant(tensor);
+            steps.push(Step { layer: weights, weights, by_gradient: None, queries: 0, keys: 0 });
+        }
+        let mut outputs = vec![];
+        for position in 0..7 {
+            let hot = (0..7).map(|i| f64::from(i == position)).collect();
+            let hot = b.constant(Tensor::from_f64(DType::F64, vec![1, 1, 7], hot).unwrap());
+            outputs.push(rows(&mut b, &steps, (0, hot), Own::Kept).unwrap()[&0]);
+        }
+        graph.outputs = outputs.clone();
+        let values = exegesis_reference::run_all(&graph, &[]).unwrap();
+        for (output, want) in outputs.iter().zip(arrays["rollout"].data.chunks(7)) {
+            for (got, want) in values[output].data.iter().zip(want) {
+                assert!((got - want).abs() < 1e-13, "{got} is not {want}");
+            }
+        }
+    }
+}

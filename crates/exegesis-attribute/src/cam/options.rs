@@ -16,7 +16,8 @@ impl Options for Cam {
         name: "layer",
         default: "auto",
         values: "auto, or the name of a node",
-        doc: "Map of features: [batch, channels, height, width], or [batch, tokens, width] of a vision transformer.",
+        doc: "Map of features. auto is the last one: what is pooled or flattened, or, where a class token is read, what the \
+              last attention reads; of a segmentation, what the last layer with weights reads.",
     }];
 
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
@@ -38,8 +39,9 @@ pub const GRAD_CAM: MethodInfo = MethodInfo {
               zero: where the evidence for the target lies, at the resolution of that map. It is scaled up to the input.",
     formula: "A = upsample( relu( sum_c mean_hw(df/dF_c) * F_c ) )",
     cost: "forward + part of 1 forward",
-    misleads: "The map is coarse (7 x 7 for many networks) and the smooth picture hides it. It says where, not what, and \
-               shows nothing that speaks against.",
+    misleads: "The map is coarse (7 x 7 for many networks) and the smooth picture hides it. It says where, not what, shows \
+               nothing that speaks against, and is 0 where nothing speaks for the target. Of layers with fine maps (a \
+               segmentation's last) one mean weight per channel says little: take layer-cam, or name a coarser layer.",
     citation: "Selvaraju et al. (2017), arXiv 1610.02391",
     parameters: Cam::PARAMETERS,
 };
@@ -48,9 +50,10 @@ pub const GRAD_CAM: MethodInfo = MethodInfo {
 pub const GRAD_CAM_PLUS_PLUS: MethodInfo = MethodInfo {
     name: "grad-cam-plus-plus",
     summary: "Grad-CAM with weights per place, so that several objects of one class count fully.",
-    formula: "w_c = sum_hw alpha relu(g), alpha = g^2 / (2 g^2 + sum_hw(F) g^3), A = upsample( relu( sum_c w_c F_c ) )",
+    formula: "w_c = sum_hw alpha relu(g), alpha = g^2 / (2 g^2 + S_c g^3), S_c = relu(sum_hw F_c), \
+              A = upsample( relu( sum_c w_c F_c ) )",
     cost: "forward + part of 1 forward",
-    misleads: "As Grad-CAM.",
+    misleads: "As Grad-CAM. The formula is for features that are not negative, as behind a ReLU.",
     citation: "Chattopadhay et al. (2018), arXiv 1710.11063",
     parameters: Cam::PARAMETERS,
 };
