@@ -70,8 +70,10 @@ pub(crate) struct Attributed {
     pub is_per_token: bool,
     /// What the attributions of a row sum to, `[batch, 1]`, for methods that promise it without a ledger.
     pub total: Option<ValueId>,
-    /// Remarks for the user.
+    /// What was chosen where the request left a choice.
     pub notes: Vec<String>,
+    /// What the user must know before trusting the values.
+    pub warnings: Vec<String>,
 }
 
 impl Attributed {

@@ -86,8 +86,10 @@ pub struct Explained {
     pub seed_inputs: Vec<String>,
     /// Nodes treated by a substitute for a missing rule.
     pub substitutions: Vec<Substitution>,
-    /// Remarks for the user.
+    /// Remarks that the user must know.
     pub notes: Vec<String>,
+    /// What was chosen where the request left a choice, such as a layer.
+    pub choices: Vec<String>,
     /// True if the values and what was absorbed sum to the seed.
     pub is_conserved: bool,
     /// True if relevance moves between the rows of a batch: they are steps of one sequence, and totals balance over all
@@ -206,7 +208,7 @@ pub(crate) fn explain_part(
         Part::Clean => vec![],
         Part::Whole | Part::Point => attribution_outputs(&mut b, request, &inputs, &attributed)?,
     };
-    let Attributed { walked, total, notes: remarks, .. } = attributed;
+    let Attributed { walked, total, notes: choices, warnings, .. } = attributed;
     let left_out = ledger.left_out();
     let ledger = match ledger.finish(&mut b)? {
         None => None,
@@ -217,7 +219,7 @@ pub(crate) fn explain_part(
     };
     let relevance = relevance_outputs(&mut b, request, &walked)?;
     let Seed { value, signals, one_hot, target, task, is_difference, mut notes } = start;
-    notes.extend(remarks);
+    notes.extend(warnings);
     if sequence_rows {
         notes.push(
             "the first axis of the input is the time axis of a recurrent layer: its rows are steps of one sequence, \
@@ -299,6 +301,7 @@ pub(crate) fn explain_part(
         seed_inputs,
         channels: family.channels(),
         notes,
+        choices,
         is_conserved: family.is_relevance(),
         rows_mix: sequence_rows,
     })

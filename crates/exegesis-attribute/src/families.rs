@@ -56,11 +56,15 @@ pub(crate) fn of(graph: &Graph, request: &Request, roots: &[ValueId], output: Va
         Method::GuidedBackprop => Family::Walk(Box::new(GuidedBackprop)),
         Method::DeepLift | Method::DeepShap => Family::Differences,
         Method::Cam(kind, options) => Family::Cam(*kind, options.clone()),
+        #[cfg(feature = "lrp")]
         Method::Lrp(options) => {
             Family::Score(lrp::rules(options, graph, roots, output, request.bounds.as_deref())?)
         }
+        #[cfg(feature = "lrp")]
         Method::AttnLrp(options) => Family::PerUnit(Box::new(TransformerRules::from(options))),
+        #[cfg(feature = "lrp")]
         Method::CpLrp(options) => Family::PerUnit(Box::new(TransformerRules::from(options))),
+        #[cfg(feature = "dlbacktrace")]
         Method::DlBacktrace(options) => {
             let embedding_adds = match options.const_add {
                 ConstAdd::Share => FxHashSet::default(),
@@ -73,7 +77,17 @@ pub(crate) fn of(graph: &Graph, request: &Request, roots: &[ValueId], output: Va
         }
         Method::Edges => Family::Edges,
         Method::Random => Family::Outside,
+        #[cfg(not(feature = "lrp"))]
+        Method::Lrp(_) | Method::AttnLrp(_) | Method::CpLrp(_) => return Err(left_out(method)),
+        #[cfg(not(feature = "dlbacktrace"))]
+        Method::DlBacktrace(_) => return Err(left_out(method)),
     })
+}
+
+/// The error of a family that this build leaves out.
+#[cfg(not(all(feature = "lrp", feature = "dlbacktrace")))]
+fn left_out(method: &Method) -> Error {
+    Error::Request(format!("method `{}` is left out of this build; choose another", method.name()))
 }
 
 impl Family {
@@ -117,7 +131,7 @@ impl Family {
                     Method::GuidedBackprop => guided::note(&walked.rules).into_iter().collect(),
                     _ => vec![],
                 };
-                Attributed { walked, notes, ..Attributed::default() }
+                Attributed { walked, warnings: notes, ..Attributed::default() }
             }
             Self::TimesInput(rules) => {
                 let mut walked = situation.walk(b, rules.as_ref(), roots)?;

@@ -2,6 +2,10 @@
 //!
 //! What lives here: the reverse walk ([`propagate`]), the rule sets, targets and seeds, and [`explain`](fn@explain), which puts them
 //! together. What does not: running the result (the runtime crate) and drawing it (the report crate).
+#![cfg_attr(
+    not(all(feature = "dlbacktrace", feature = "lrp")),
+    allow(dead_code, unused_imports, unused_variables)
+)]
 
 mod attention;
 mod attn_lrp;

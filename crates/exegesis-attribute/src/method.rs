@@ -98,9 +98,13 @@ const CATALOGUE: &[MethodInfo] = &[
     cam::GRAD_CAM,
     cam::GRAD_CAM_PLUS_PLUS,
     cam::LAYER_CAM,
+    #[cfg(feature = "lrp")]
     lrp::LRP,
+    #[cfg(feature = "lrp")]
     attn_lrp::ATTN_LRP,
+    #[cfg(feature = "lrp")]
     attn_lrp::CP_LRP,
+    #[cfg(feature = "dlbacktrace")]
     dlbacktrace::INFO,
     attention::ATTENTION,
     attention::ATTENTION_ROLLOUT,
@@ -113,6 +117,15 @@ impl Method {
     /// DLBacktrace with its defaults.
     pub fn dlbacktrace() -> Self {
         Self::DlBacktrace(DlBacktrace::default())
+    }
+
+    /// The method of an explanation for which none is chosen.
+    pub fn usual() -> Self {
+        match (cfg!(feature = "dlbacktrace"), cfg!(feature = "lrp")) {
+            (true, _) => Self::dlbacktrace(),
+            (false, true) => Self::Lrp(Lrp::default()),
+            (false, false) => Self::InputXGradient,
+        }
     }
 
     /// Every method that is built.

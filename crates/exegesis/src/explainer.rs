@@ -475,6 +475,7 @@ impl Explainer {
         }
         let method = &self.request.method;
         let mut remarks = Remarks { warnings: explained.notes.clone(), notes: Vec::new() };
+        explained.choices.iter().for_each(|choice| remarks.note(choice));
         if let Some(warning) = self.model.weights_warning() {
             remarks.warn(warning);
         }

@@ -24,7 +24,7 @@ pub const DEEP_SHAP: MethodInfo = MethodInfo {
     summary: "DeepLIFT averaged over several baselines, the rows of --baseline FILE: values sum to f(input) less the mean of \
               f(baseline). With one baseline it is DeepLIFT.",
     formula: "A = mean over baselines of DeepLIFT",
-    cost: "baselines times 2 forwards + about 1 forward",
+    cost: "baselines times (2 forwards + about 1 forward)",
     misleads: "As DeepLIFT; it approximates Shapley values only as far as the rescale rule does.",
     citation: "Lundberg, Lee (2017), arXiv 1705.07874",
     parameters: &[],

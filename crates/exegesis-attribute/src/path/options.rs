@@ -206,7 +206,7 @@ pub const INTEGRATED_GRADIENTS: MethodInfo = MethodInfo {
               of --baseline FILE) the mean over them: expected gradients. Token ids are explained at their embeddings; \
               the default baseline is zero.",
     formula: "A = (x - x') * sum_k w_k df/dx (x' + a_k (x - x'))",
-    cost: "steps (50) times forward + about 1 forward",
+    cost: "steps (50) times (forward + about 1 forward)",
     misleads: "The baseline decides what counts as absence: cells that equal it get nothing. On deep ReLU networks 50 \
                steps leave a gap of about 1 %; give tolerance=.",
     citation: "Sundararajan, Taly, Yan (2017), Axiomatic Attribution for Deep Networks, arXiv 1703.01365; expected \
@@ -220,7 +220,7 @@ pub const SMOOTHGRAD: MethodInfo = MethodInfo {
     summary: "The gradient averaged over noisy copies of the input: what the model reacts to in a neighbourhood, rather \
               than at one point. Noise is Gaussian and depends on the seed, the row and the sample only.",
     formula: "A = mean_k df/dx (x + n_k), n_k ~ N(0, (noise * (max x - min x))^2)",
-    cost: "samples (50) times forward + about 1 forward",
+    cost: "samples (50) times (forward + about 1 forward)",
     misleads: "It smooths the map, not the model: more noise gives a cleaner picture of points that are less and less \
                like the input. squared and variance show where the gradient varies, not for or against.",
     citation: "Smilkov et al. (2017), arXiv 1706.03825; squares: Hooker et al. (2019), arXiv 1806.10758; variance: Adebayo \
@@ -235,7 +235,7 @@ pub const GRADIENT_SHAP: MethodInfo = MethodInfo {
               difference, averaged: an estimate of expected gradients by sampling. Values sum to f(input) less the mean \
               of f(baseline), up to sampling error, which is reported as the gap.",
     formula: "A = mean_k (x + n_k - x'_k) * df/dx (x'_k + a_k (x + n_k - x'_k)), a_k ~ U(0, 1), stratified",
-    cost: "samples (50) times forward + about 1 forward",
+    cost: "samples (50) times (forward + about 1 forward)",
     misleads: "Few samples leave noise in the map; with one baseline integrated gradients are exact at the same price.",
     citation: "Lundberg, Lee (2017), arXiv 1705.07874; Erion et al. (2021), arXiv 1906.10670",
     parameters: GradientShap::PARAMETERS,

@@ -33,8 +33,10 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
     let model = open(path)?;
     let labels = labels(&args.what, &model)?;
     let methods = if methods.is_empty() {
-        console.note("method: dlbacktrace (the default; `exegesis methods` lists the others)");
-        vec![Method::dlbacktrace()]
+        let method = Method::usual();
+        console
+            .note(&format!("method: {} (the default; `exegesis methods` lists the others)", method.name()));
+        vec![method]
     } else {
         methods
     };

@@ -18,7 +18,7 @@ const SHOWN: usize = 8;
 pub fn run(args: &Inspect, console: &Console) -> Result<()> {
     let chosen = match &args.method {
         Some(text) => method(text)?,
-        None => Method::dlbacktrace(),
+        None => Method::usual(),
     };
     let model = open(&args.model)?;
     let labels = labels(&args.what, &model)?;
