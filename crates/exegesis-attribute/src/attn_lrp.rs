@@ -334,7 +334,7 @@ impl RuleSet for TransformerRules {
                 return Ok(Outcome::at(0, count, cx.b.sum_to(over, a)?));
             }
             Rule::None(reason) => Err(Outcome::NoRule(reason.into())),
-            Rule::Movement => Ok(Outcome::NoRule("it moves nothing".into())),
+            Rule::Movement => Err(Outcome::NoRule("it moves nothing".into())),
         };
         Ok(match produced {
             Ok(signals) => Outcome::Signals(signals),
