@@ -201,7 +201,11 @@ fn exports_of_one_network_agree() {
     for (network, size) in networks {
         for method in METHODS {
             let fixed = torch(network, "legacy", Axes::Fixed, method).unwrap();
-            assert!(fixed.explained.choices.iter().any(|n| n.contains(size)), "{:?}", fixed.explained.choices);
+            assert!(
+                fixed.explained.choices.iter().any(|n| n.contains(size)),
+                "{:?}",
+                fixed.explained.choices
+            );
             assert!(largest(&fixed.attribution().data) > 0.0, "{network} {method} is 0");
             let whole = fixed.attribution();
             for (file, axes) in

@@ -147,7 +147,7 @@ fn several_baselines_give_the_mean_over_them() {
         let cells = k.iter().flat_map(|k| row(*k)).collect();
         Inputs::new().with(&name, Tensor::from_f64(DType::F32, shape.clone(), cells).unwrap())
     };
-    for method in ["integrated-gradients:steps=5"] {
+    for method in ["integrated-gradients:steps=5", "deeplift", "deep-shap"] {
         let together = explain(builder(&model, method).references(rows(&[0, 1, 2])), &given);
         let mut mean = vec![0.0; 2 * stride];
         let mut expected = [0.0; 2];

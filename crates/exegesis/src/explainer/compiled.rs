@@ -1,10 +1,10 @@
 //! One program: model, request and input sizes put together and loaded into a runtime.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use exegesis_attribute::{Explained, NodeSelection, Request, explain};
 use exegesis_graph::{Graph, passes};
-use exegesis_runtime::{Limits, LoadOptions, Port, Program, Runtime, return_freed_memory};
+use exegesis_runtime::{Limits, LoadOptions, Memory, Port, Program, Runtime, return_freed_memory};
 
 use super::peak::{self, Peak};
 use super::signature::Signature;
@@ -23,7 +23,12 @@ pub(crate) struct Compiled {
     program: Program,
     /// Bytes of constants of the model as read that the program does not use.
     idle_weights: u64,
+    /// What the runtime estimated, by the shapes of the inputs: going through a large program takes as long as a layer.
+    estimates: Mutex<Vec<(Shapes, Option<Memory>)>>,
 }
+
+/// Names and shapes of inputs.
+type Shapes = Vec<(String, Vec<usize>)>;
 
 /// What explaining some inputs would take.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -113,7 +118,15 @@ impl Compiled {
         let program = runtime.load_within(explained.graph.clone(), options.0, options.1)?;
         // Loading frees about as much as it keeps.
         return_freed_memory();
-        Ok(Self { ports: ports.to_vec(), signature, explained, structure, program, idle_weights })
+        Ok(Self {
+            ports: ports.to_vec(),
+            signature,
+            explained,
+            structure,
+            program,
+            idle_weights,
+            estimates: Mutex::default(),
+        })
     }
 
     /// True if this program can run `inputs`, whose signature is `other`.
@@ -161,11 +174,21 @@ impl Compiled {
             }
             shape
         };
-        let shapes: Vec<(&str, Vec<usize>)> =
-            inputs.entries().iter().map(|i| (i.name.as_str(), cut(i.tensor.shape()))).collect();
-        let shapes: Vec<(&str, &[usize])> = shapes.iter().map(|(n, s)| (*n, s.as_slice())).collect();
-        let memory = self.program.memory(&shapes).ok();
+        let shapes: Shapes =
+            inputs.entries().iter().map(|i| (i.name.clone(), cut(i.tensor.shape()))).collect();
+        let memory = self.estimate(shapes);
         Peak::new(memory, self.idle_weights, inputs, rows.min(all), all)
+    }
+
+    fn estimate(&self, shapes: Shapes) -> Option<Memory> {
+        let mut known = self.estimates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, memory)) = known.iter().find(|(of, _)| *of == shapes) {
+            return *memory;
+        }
+        let pairs: Vec<(&str, &[usize])> = shapes.iter().map(|(n, s)| (n.as_str(), s.as_slice())).collect();
+        let memory = self.program.memory(&pairs).ok();
+        known.push((shapes, memory));
+        memory
     }
 
     /// What running `inputs` would take.
