@@ -16,6 +16,7 @@ use exegesis_graph::{Graph, Node, Op, Role, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::linear::{Coefficients, LinearMap};
+use crate::operators::is_activation;
 use crate::rule::{Context, Outcome, RuleSet, each_channel};
 use crate::{Result, movement};
 pub(crate) use contrast::MANY_TERMS;
@@ -139,26 +140,12 @@ impl DlBacktraceRules {
                 Rule::PassTo(0)
             }
             Op::BatchNormalization(_) if self.options.norm == Norm::Affine => Rule::Affine,
-            Op::Clip(_)
-            | Op::Elu(_)
-            | Op::Celu(_)
-            | Op::Selu(_)
-            | Op::LeakyRelu(_)
-            | Op::ThresholdedRelu(_)
-            | Op::Shrink(_)
-            | Op::HardSigmoid(_)
-            | Op::Swish(_)
-            | Op::Gelu(_)
-            | Op::OneMinusSigmoid(_)
-            | Op::Softmax(_)
-            | Op::LogSoftmax(_)
-            | Op::BatchNormalization(_)
+            op if is_activation(op) => Rule::PassToData,
+            Op::BatchNormalization(_)
             | Op::LayerNormalization(_)
             | Op::RmsNormalization(_)
             | Op::InstanceNormalization(_)
-            | Op::GroupNormalization(_)
-            | Op::LpNormalization(_)
-            | Op::Lrn(_) => Rule::PassToData,
+            | Op::GroupNormalization(_) => Rule::PassToData,
             _ => Rule::None("no relevance rule for this operator"),
         })
     }

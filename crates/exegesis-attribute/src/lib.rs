@@ -27,6 +27,7 @@ mod look_up;
 mod lrp;
 mod method;
 mod movement;
+mod operators;
 mod options;
 mod path;
 mod places;

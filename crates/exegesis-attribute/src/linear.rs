@@ -3,6 +3,7 @@
 
 mod axes;
 mod convolution;
+mod diagonal;
 mod einsum;
 mod heads;
 mod magnitude;
@@ -13,6 +14,7 @@ mod resize;
 
 pub use axes::{divide_by_count, keep_axes, reduced_axes};
 pub use convolution::{Geometry, Window, adjoint_of_windows, geometry};
+pub use diagonal::{Diagonal, diagonal};
 pub use einsum::{einsum_adjoint, is_reversible_einsum};
 pub use heads::ClassRows;
 pub use matrix::{gemm_adjoint, matmul_adjoint_left, matmul_adjoint_right};

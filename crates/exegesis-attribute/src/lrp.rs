@@ -23,6 +23,7 @@ use crate::dlbacktrace::elementwise as shared;
 use crate::error::{Error, Result};
 use crate::linear::{Coefficients, LinearMap};
 use crate::movement;
+use crate::operators::is_activation;
 use crate::rule::{Context, Outcome, RuleSet};
 use layer::Layer;
 pub use layer_rule::{LayerRule, Override};
@@ -182,21 +183,7 @@ impl LrpRules {
             | Op::InstanceNormalization(_)
             | Op::GroupNormalization(_)
             | Op::MeanVarianceNormalization(_) => Rule::Normalization,
-            Op::Clip(_)
-            | Op::Elu(_)
-            | Op::Celu(_)
-            | Op::Selu(_)
-            | Op::LeakyRelu(_)
-            | Op::ThresholdedRelu(_)
-            | Op::Shrink(_)
-            | Op::HardSigmoid(_)
-            | Op::Swish(_)
-            | Op::Gelu(_)
-            | Op::OneMinusSigmoid(_)
-            | Op::Softmax(_)
-            | Op::LogSoftmax(_)
-            | Op::LpNormalization(_)
-            | Op::Lrn(_) => Rule::PassToData,
+            op if is_activation(op) => Rule::PassToData,
             _ => Rule::None("no relevance rule for this operator"),
         })
     }

@@ -1,9 +1,12 @@
 //! Methods that average over many points: against the same average made by hand out of single gradients, and what has to hold
 //! of them whatever the model.
 
+mod common;
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use common::inputs;
 use exegesis::{
     Baseline, DType, Dim, ExplainerBuilder, Explanation, Inputs, Method, Model, Part, Request, Target, Task,
     Tensor,
@@ -18,24 +21,6 @@ fn root() -> PathBuf {
 
 fn open(network: &str) -> Model {
     Model::open(root().join("testdata").join(network)).unwrap()
-}
-
-/// Waves, small token ids, masks of ones; open axes behind the first are 6 long.
-fn inputs(model: &Model, rows: usize) -> Inputs {
-    model.inputs().iter().enumerate().fold(Inputs::new(), |inputs, (k, port)| {
-        let shape = port.shape.iter().flatten().enumerate().map(|(axis, dim)| match dim {
-            Dim::Fixed(size) => *size,
-            Dim::Symbol(_) if axis == 0 => rows,
-            Dim::Symbol(_) => 6,
-        });
-        let shape = shape.collect::<Vec<_>>();
-        let values = (0..shape.iter().product()).map(|i: usize| match port.dtype {
-            DType::F32 => ((i * 37 + k) as f64 * 0.61).sin(),
-            _ if port.name.contains("mask") => 1.0,
-            _ => (i * 7 % 11) as f64,
-        });
-        inputs.with(port.name.clone(), Tensor::from_f64(port.dtype, shape.clone(), values.collect()).unwrap())
-    })
 }
 
 fn builder(model: &Model, method: &str) -> ExplainerBuilder {

@@ -1,9 +1,12 @@
 //! The same question gives the same answer: again, with any number of threads, and however rows are cut into batches.
 
+mod common;
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use exegesis::{DType, Dim, Inputs, Method, Model, Tensor};
+use common::inputs;
+use exegesis::{Inputs, Method, Model};
 
 const ROWS: usize = 7;
 const METHODS: [&str; 3] = ["gradient", "input-x-gradient", "dlbacktrace"];
@@ -25,24 +28,6 @@ const NETWORKS: [&str; 11] = [
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// `rows` rows for every input: waves, small token ids, masks of ones; other symbolic axes are 6 long.
-fn inputs(model: &Model, rows: usize) -> Inputs {
-    model.inputs().iter().enumerate().fold(Inputs::new(), |inputs, (k, port)| {
-        let shape = port.shape.iter().flatten().enumerate().map(|(axis, dim)| match dim {
-            Dim::Fixed(size) => *size,
-            Dim::Symbol(_) if axis == 0 => rows,
-            Dim::Symbol(_) => 6,
-        });
-        let shape = shape.collect::<Vec<_>>();
-        let values = (0..shape.iter().product()).map(|i: usize| match port.dtype {
-            DType::F32 => ((i * 37 + k) as f64 * 0.61).sin(),
-            _ if port.name.contains("mask") => 1.0,
-            _ => (i * 7 % 11) as f64,
-        });
-        inputs.with(port.name.clone(), Tensor::from_f64(port.dtype, shape.clone(), values.collect()).unwrap())
-    })
 }
 
 /// Attributions of every explained input, in order.

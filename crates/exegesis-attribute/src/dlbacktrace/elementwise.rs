@@ -7,7 +7,9 @@ use super::linear_core::safe_share;
 use super::options::{Compat, DlBacktrace, GateRule, Mode, MulRule};
 use crate::Result;
 use crate::ledger::Class;
+use crate::linear::{Diagonal, diagonal};
 use crate::movement::{keep_axes, reduced_axes};
+use crate::operators::keeps_elements;
 use crate::rule::{Context, Outcome};
 
 /// Hands the relevance to one operand, summed over the axes along which it was broadcast.
@@ -124,28 +126,11 @@ fn fractions(cx: &mut Context<'_, '_>, node: &Node, r: ValueId, fraction: f64) -
 /// # Errors
 /// Parameters that are not constant, or a graph that can't be treated.
 pub fn affine_norm(cx: &mut Context<'_, '_>, node: &Node, r: ValueId) -> Result<Outcome> {
-    let Op::BatchNormalization(norm) = &node.op else {
-        return Ok(Outcome::NoRule("it is no batch normalisation".into()));
+    let Diagonal { x, w, bias } = match diagonal(cx, node)? {
+        Ok(map) => map,
+        Err(reason) => return Ok(Outcome::NoRule(reason.into())),
     };
-    let [Some(x), Some(gamma), Some(beta), Some(mean), Some(variance)] =
-        [0, 1, 2, 3, 4].map(|i| node.input(i))
-    else {
-        return Err(Error::malformed("a batch normalisation without its parameters").into());
-    };
-    if cx.carrier_operands(node) != [0] {
-        return Ok(Outcome::NoRule("its parameters depend on the explained input".into()));
-    }
-    let variance = cx.b.add_scalar(variance, f64::from(norm.epsilon))?;
-    let deviation = cx.b.unary(Unary::Sqrt, variance)?;
-    let w = cx.b.div(gamma, deviation)?;
-    let shift = cx.b.mul(w, mean)?;
-    let bias = cx.b.sub(beta, shift)?;
-    let mut dims = vec![1i64; cx.b.rank(x)?];
-    if let Some(channels) = dims.get_mut(1) {
-        *channels = -1;
-    }
     let (w, bias) = (cx.b.abs(w)?, cx.b.abs(bias)?);
-    let (w, bias) = (cx.b.reshape_to(w, &dims)?, cx.b.reshape_to(bias, &dims)?);
     let magnitude = cx.b.abs(x)?;
     let term = cx.b.mul(magnitude, w)?;
     cx.b.assume_shape(term, x);
@@ -257,16 +242,7 @@ fn is_gate(cx: &Context<'_, '_>, mut value: ValueId) -> bool {
             (Op::Unary(Unary::Sigmoid) | Op::HardSigmoid(_) | Op::OneMinusSigmoid(_) | Op::Softmax(_), _) => {
                 return true;
             }
-            (
-                Op::Reshape(_)
-                | Op::Transpose(_)
-                | Op::Flatten(_)
-                | Op::Squeeze(_)
-                | Op::Unsqueeze(_)
-                | Op::Expand(_)
-                | Op::Unary(Unary::Identity),
-                Some(input),
-            ) => value = input,
+            (op, Some(input)) if keeps_elements(op) => value = input,
             _ => return false,
         }
     }

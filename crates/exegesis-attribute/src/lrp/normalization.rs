@@ -7,6 +7,7 @@ use exegesis_graph::{Error, Node, Op, ValueId};
 use super::share::{STABILISER, Stabiliser};
 use crate::Result;
 use crate::ledger::Class;
+use crate::linear::{Diagonal, diagonal};
 use crate::rule::{Context, Outcome};
 
 const DIVISION: Stabiliser = Stabiliser::Absolute(STABILISER);
@@ -145,26 +146,11 @@ pub fn batch(
     is_rectified: bool,
     zero_bias: bool,
 ) -> Result<Outcome> {
-    let Op::BatchNormalization(norm) = &node.op else {
-        return Ok(Outcome::NoRule("it is no batch normalisation".into()));
+    let Diagonal { x, w, bias } = match diagonal(cx, node)? {
+        Ok(map) => map,
+        Err(reason) => return Ok(Outcome::NoRule(reason.into())),
     };
-    let ([Some(x), Some(gamma), Some(beta), Some(mean), Some(variance)], Some(y)) =
-        ([0, 1, 2, 3, 4].map(|i| node.input(i)), node.output(0))
-    else {
-        return Err(Error::malformed("a batch normalisation without its parameters").into());
-    };
-    if cx.carrier_operands(node) != [0] {
-        return Ok(Outcome::NoRule("its parameters depend on the explained input".into()));
-    }
-    let variance = cx.b.add_scalar(variance, f64::from(norm.epsilon))?;
-    let deviation = cx.b.unary(Unary::Sqrt, variance)?;
-    let w = cx.b.div(gamma, deviation)?;
-    let shift = cx.b.mul(w, mean)?;
-    let bias = cx.b.sub(beta, shift)?;
-    let rank = cx.b.rank(x)?;
-    let (Some(w), Some(bias)) = (per_channel(cx, Some(w), rank)?, per_channel(cx, Some(bias), rank)?) else {
-        return Err(Error::malformed("a batch normalisation without its parameters").into());
-    };
+    let y = node.output(0).ok_or_else(|| Error::malformed("a batch normalisation without output"))?;
     let term = cx.b.mul(x, w)?;
     cx.b.assume_shape(term, x);
     let n = match zero_bias {

@@ -8,6 +8,7 @@ use super::layer_rule::{LayerRule, Override};
 use super::options::{Composite, Lrp};
 use crate::error::{Error, Result};
 use crate::linear::LinearMap;
+use crate::operators::keeps_elements;
 use crate::walk::carriers;
 
 /// The rule per kind of layer.
@@ -190,17 +191,7 @@ pub fn is_divisor(graph: &Graph, mut value: ValueId) -> bool {
                 let exponent = node.input(1).and_then(|e| graph.constant(e)).and_then(|t| t.single());
                 return exponent.is_some_and(|e| e < 0.0);
             }
-            (
-                Op::Reshape(_)
-                | Op::Transpose(_)
-                | Op::Flatten(_)
-                | Op::Squeeze(_)
-                | Op::Unsqueeze(_)
-                | Op::Expand(_)
-                | Op::Cast(_)
-                | Op::Unary(Unary::Identity),
-                Some(input),
-            ) => value = input,
+            (op, Some(input)) if keeps_elements(op) || matches!(op, Op::Cast(_)) => value = input,
             _ => return false,
         }
     }
