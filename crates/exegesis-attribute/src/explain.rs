@@ -217,7 +217,7 @@ pub(crate) fn explain_part(
             Some(LedgerLayout { output, nodes, columns: column_names(family.channels()) })
         }
     };
-    let relevance = relevance_outputs(&mut b, request, &walked)?;
+    let relevance = relevance_outputs(&mut b, request, &inputs, &walked)?;
     let Seed { value, signals, one_hot, target, task, is_difference, mut notes } = start;
     notes.extend(warnings);
     if sequence_rows {

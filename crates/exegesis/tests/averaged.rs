@@ -277,6 +277,20 @@ fn the_compiled_path_gives_the_same_numbers() {
     }
 }
 
+/// Catches a plan that forgets what a program takes beside the inputs of the model.
+#[test]
+fn the_plan_counts_points_and_their_memory() {
+    let model = open(CLASSIFIERS[0]);
+    let given = inputs(&model, 3);
+    for (method, rows) in [("integrated-gradients:steps=40", 123), ("smoothgrad:samples=20", 60)] {
+        let plan = builder(&model, method).build().unwrap().plan(&given).unwrap();
+        let one = builder(&model, "gradient").build().unwrap().plan(&given).unwrap();
+        assert_eq!((plan.rows, plan.is_complete), (rows, true), "{method}");
+        assert!(plan.activation_bytes > one.activation_bytes, "{method}: {plan:?}");
+        assert!(plan.activation_bytes < 40 * one.activation_bytes, "{method}: {plan:?}");
+    }
+}
+
 #[test]
 fn random_numbers_depend_on_the_seed_and_the_row_only() {
     let model = open(CLASSIFIERS[2]);

@@ -124,6 +124,7 @@ pub(super) fn attribution_outputs(
 pub(super) fn relevance_outputs(
     b: &mut Builder<'_>,
     request: &Request,
+    inputs: &[ExplainedInput],
     walked: &Walked,
 ) -> Result<Vec<RelevanceOutput>> {
     if request.nodes == NodeSelection::None {
@@ -133,7 +134,11 @@ pub(super) fn relevance_outputs(
     let mut values: Vec<ValueId> = walked.channels.iter().flat_map(|c| c.keys().copied()).collect();
     values.sort();
     values.dedup();
-    for value in values {
+    // A point that stands in for an input is no node of the model.
+    let stands_in = |value: &ValueId| {
+        inputs.iter().any(|input| input.entries.contains(value) && !input.roots.contains(value))
+    };
+    for value in values.into_iter().filter(|value| !stands_in(value)) {
         if let Some(node) = b.graph().producer_node(value) {
             wanted.push((node.name.clone(), value));
         }

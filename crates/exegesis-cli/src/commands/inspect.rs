@@ -91,7 +91,7 @@ fn as_text(model: &Model, coverage: &[Coverage], request: &Request) -> String {
     let target = request.output.clone().or_else(|| model.outputs().first().map(|p| p.name.clone()));
     let _ = writeln!(text, "\nmethods (for output \"{}\")", target.unwrap_or_default());
     for c in coverage {
-        let _ = writeln!(text, "  {:<18} {}", c.method, verdict(c));
+        let _ = writeln!(text, "  {:<21} {}", c.method, verdict(c));
     }
     text
 }

@@ -193,9 +193,21 @@ impl Compiled {
 
     /// What running `inputs` would take.
     pub fn plan(&self, model: &Model, request: &Request, inputs: &Inputs, settings: &Settings) -> Plan {
+        self.plan_for(&self.ports, model, request, inputs, settings)
+    }
+
+    /// The same for inputs of these `ports`, among them some that the program adds to the model's.
+    pub fn plan_for(
+        &self,
+        ports: &[Port],
+        model: &Model,
+        request: &Request,
+        inputs: &Inputs,
+        settings: &Settings,
+    ) -> Plan {
         let rows = batches::rows(inputs);
-        let batch = batches::batch_rows(self, &self.ports, inputs, settings);
-        let peak = batches::peak(self, &self.ports, inputs, batch, settings);
+        let batch = batches::batch_rows(self, ports, inputs, settings);
+        let peak = batches::peak(self, ports, inputs, batch, settings);
         Plan {
             method: request.method.name().to_string(),
             rows,

@@ -114,6 +114,7 @@ impl Explainer {
         let run_seconds = started.elapsed().as_secs_f64() - compiling;
         let point = averages.program.explained();
         let totals = totals(&shared, &averages);
+        let splits = shared.splits;
         let mut merged = Explained {
             attributions: point.attributions.clone(),
             relevance: point.relevance.clone(),
@@ -136,7 +137,13 @@ impl Explainer {
             results
                 .push(("exegesis/total".to_string(), Tensor::from_f64(DType::F64, vec![rows, 1], totals)?));
         }
-        let plan = self.points_plan(&program, &samples, rows, inputs);
+        let part = work(rows, samples.per_row(), splits);
+        let sized = match splits {
+            true => own_rows(self, inputs, &part[..part.len().min(CHUNK)])?,
+            false => inputs.clone(),
+        };
+        let sized = self.with_blanks(&program, sized)?;
+        let plan = self.points_plan(&program, &samples, rows, &sized);
         self.explanation(inputs, &merged, &program, plan, results, [compile_seconds, run_seconds])
     }
 
@@ -161,11 +168,28 @@ impl Explainer {
         };
         let request = self.request.at_point(clean.explained());
         let (program, _) = self.program(&request, self.model.inputs(), &inputs)?;
+        let inputs = self.with_blanks(&program, inputs)?;
         Ok(self.points_plan(&program, &samples, rows, &inputs))
     }
 
+    /// The inputs with zeros for what differs from point to point: of the right sizes, which is what counts for memory.
+    fn with_blanks(&self, program: &Compiled, own: Inputs) -> Result<Inputs> {
+        let rows = batches::rows(&own);
+        let mut inputs = own;
+        for port in super::seeds::of_program(program) {
+            if self.model.inputs().iter().any(|own| own.name == port.name) {
+                continue;
+            }
+            let shape: Vec<usize> = port.shape.iter().flatten().map(|d| d.fixed().unwrap_or(rows)).collect();
+            let cells = vec![0.0; shape.iter().product()];
+            inputs = inputs.with(port.name, Tensor::from_f64(port.dtype, shape, cells)?);
+        }
+        Ok(inputs)
+    }
+
     fn points_plan(&self, program: &Compiled, samples: &Samples, rows: usize, inputs: &Inputs) -> Plan {
-        let plan = program.plan(&self.model, &self.request, inputs, &self.settings);
+        let ports = super::seeds::of_program(program);
+        let plan = program.plan_for(&ports, &self.model, &self.request, inputs, &self.settings);
         let all = rows * samples.per_row();
         Plan { rows: all, runs: all.div_ceil(plan.batch.max(1)), ..plan }
     }
