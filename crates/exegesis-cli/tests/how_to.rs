@@ -109,6 +109,32 @@ fn the_pictures_of_the_pages_are_made_by_their_commands() {
     }
 }
 
+/// Catches a method that the gallery does not show, and one that stopped to explain the sentence.
+#[test]
+fn the_gallery_shows_every_method_and_its_sentence_runs() {
+    let text = std::fs::read_to_string(format!("{ROOT}/docs/reference/gallery.md")).unwrap();
+    let commands = commands(&text);
+    let shown: BTreeSet<&str> = commands
+        .iter()
+        .flat_map(|words| words.windows(2).filter(|pair| pair[0] == "--method"))
+        .map(|pair| pair[1].split(':').next().unwrap())
+        .collect();
+    let folder = tempdir().unwrap();
+    let listed = succeeds(folder.path(), &["methods"]).stdout;
+    let names = listed.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
+    for name in names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "exegesis") {
+        // With one baseline it is DeepLIFT.
+        assert!(shown.contains(name) || name == "deep-shap", "the gallery lacks {name}");
+    }
+    for file in std::fs::read_dir(format!("{ROOT}/testdata/how-to")).unwrap() {
+        copy(&file.unwrap().path(), folder.path());
+    }
+    let sentence = commands.iter().find(|words| words.iter().any(|w| w == "reviews.onnx")).unwrap();
+    let words: Vec<&str> = sentence.iter().map(String::as_str).collect();
+    succeeds(folder.path(), &words);
+    assert!(folder.path().join("gallery-sentence.png").exists());
+}
+
 /// Contrastive mode on the coffee cup: coffee and spoon hold more of what speaks for `espresso` than of what speaks for all
 /// else; table and saucer hold more of the latter.
 #[test]

@@ -121,6 +121,41 @@ fn efficientnet_sees_the_cat_and_the_espresso() {
     assert!(inside.0 / inside.1 as f64 > 1.2 * outside.0 / outside.1 as f64, "{inside:?} {outside:?}");
 }
 
+/// The peers on the espresso: what each promises, on a network of 50 layers.
+#[test]
+fn peers_of_dlbacktrace_on_the_espresso() {
+    let (Some(model), Some(coffee)) = (fixture("efficientnet-lite0.onnx"), fixture("coffee.png")) else {
+        return;
+    };
+    let folder = tempdir().unwrap();
+    let of = |method: &str| {
+        let args = [&model, &coffee, "--preprocess", EFFICIENTNET, "--method", method];
+        let summary = explain(folder.path(), &args);
+        let (shape, values) = array(&folder.path().join("e.safetensors"), "attribution/input");
+        assert_eq!(shape, [1, 3, 224, 224], "{method}");
+        check_values(&values);
+        (summary, values)
+    };
+    let (summary, _) = of("deeplift");
+    let row = &summary["rows"][0];
+    let (gap, expected) = (row["gap"].as_f64().unwrap(), row["expected"].as_f64().unwrap());
+    assert!(gap.abs() < 1e-3 * expected.abs(), "DeepLIFT misses {expected} by {gap}");
+    // Grad-CAM peaks on the cup, and is the same in every channel.
+    let (_, cam) = of("grad-cam");
+    let plane = 224 * 224;
+    let peak = (0..plane).max_by(|a, b| cam[*a].total_cmp(&cam[*b])).unwrap();
+    let (x, y) = (peak % 224, peak / 224);
+    assert!((50..180).contains(&x) && (20..130).contains(&y), "Grad-CAM peaks at {x}, {y}");
+    assert!(cam.iter().all(|v| *v >= 0.0) && cam[..plane] == cam[plane..2 * plane]);
+    // Relevance of positive terms only: none speaks against, and what is missing is on the books.
+    let (summary, lrp) = of("lrp:composite=z-plus");
+    assert!(lrp.iter().all(|v| *v >= -1e-9), "z-plus knows no evidence against");
+    assert!(summary["rows"][0]["ledger"].is_object(), "{summary:#}");
+    let (_, guided) = of("guided-backprop");
+    let (_, plain) = of("gradient");
+    assert!(guided != plain, "its ReLU6 are ReLUs");
+}
+
 #[test]
 fn mnist_cnn() {
     let (Some(model), Some(data)) = (fixture("mnist-cnn.onnx"), fixture("binary-mnist.npz")) else { return };
