@@ -3,8 +3,8 @@
 mod common;
 
 use common::largest;
-use common::networks::{Axes, FILES, Recorded, explained, prepared};
-use exegesis_attribute::{Baseline, Error, Method, NodeSelection, Request, Target, Task};
+use common::networks::{Axes, FILES, Recorded, explained, prepared, task};
+use exegesis_attribute::{Baseline, Error, Method, NodeSelection, Request, Target};
 use exegesis_reference::{Array, Options, run_with};
 
 /// What an input is compared with: zeros (no token), its mean, the row before it.
@@ -31,11 +31,7 @@ fn lift(network: &str, file: &str, baseline: Baseline, options: Options) -> Resu
         request.target = Target::Input;
         feeds.push(("target".to_string(), target.clone()));
     }
-    request.task = match network {
-        "torch/box_regressor" => Some(Task::BoundingBox),
-        "torch/hf_t5" => Some(Task::NextToken),
-        _ => None,
-    };
+    request.task = task(network);
     let graph = prepared(network, file, Axes::Symbolic);
     let explained = exegesis_attribute::explain(graph, &request, &mut |_, _| ()).map_err(|e| match e {
         Error::NoRule { missing, .. } => Failure::NoRule(

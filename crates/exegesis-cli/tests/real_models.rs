@@ -1,4 +1,4 @@
-//! Real models on real inputs, by both built methods (`fixtures/README.md` says where they come from).
+//! Real models on real inputs, by the gradient, DLBacktrace and its peers (`fixtures/README.md` says where they come from).
 
 mod common;
 

@@ -1,9 +1,9 @@
 //! The networks and modes that are tested, and how one of them is explained.
 
-use exegesis_attribute::{Method, Request, Target, Task};
+use exegesis_attribute::{Method, Request, Target};
 use exegesis_reference::{Array, run};
 
-use crate::common::networks::{Axes, FILES, Recorded, explained, prepared};
+use crate::common::networks::{Axes, FILES, Recorded, explained, prepared, task};
 
 /// Modes of DLBacktrace, as parameters of the method.
 pub const MODES: &[&str] = &["mode=default", "mode=contrastive"];
@@ -78,12 +78,7 @@ pub fn explain_at(
         request.target = Target::Input;
         feeds.push(("target".to_string(), target.clone()));
     }
-    request.task = match network.name {
-        "torch/box_regressor" => Some(Task::BoundingBox),
-        // One decoded token; all of them are another task.
-        "torch/hf_t5" => Some(Task::NextToken),
-        _ => None,
-    };
+    request.task = task(network.name);
     let graph = prepared(network.name, file, Axes::Symbolic);
     let explained =
         exegesis_attribute::explain(graph, &request, &mut |_, _| ()).map_err(|e| e.to_string())?;

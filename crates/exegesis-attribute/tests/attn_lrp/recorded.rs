@@ -1,9 +1,9 @@
 //! A recorded network explained for its recorded target, in f64.
 
-use exegesis_attribute::{Method, Request, Target, Task};
+use exegesis_attribute::{Method, Request, Target};
 use exegesis_reference::{Array, run};
 
-use crate::common::networks::{Axes, Recorded, explained, prepared};
+use crate::common::networks::{Axes, Recorded, explained, prepared, task};
 
 /// Of the largest amount at any node. Composites have attributes of single precision (the slope of a hard sigmoid, 1/6).
 const TOLERANCE: f64 = 2e-7;
@@ -31,11 +31,7 @@ pub fn explain(network: &str, file: &str, method: &str) -> Result<Explained, Str
         request.target = Target::Input;
         feeds.push(("target".to_string(), target.clone()));
     }
-    request.task = match network {
-        "torch/box_regressor" => Some(Task::BoundingBox),
-        "torch/hf_t5" => Some(Task::NextToken),
-        _ => None,
-    };
+    request.task = task(network);
     let graph = prepared(network, file, Axes::Symbolic);
     let explained =
         exegesis_attribute::explain(graph, &request, &mut |_, _| ()).map_err(|e| e.to_string())?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use exegesis_attribute::Task;
 use exegesis_graph::{Graph, onnx, passes};
 use exegesis_reference::{Array, Reference};
 
@@ -52,6 +53,16 @@ const MIXTURE_SHARED: &[&str] = &[
     "stacked-legacy",
     "stacked-dynamo",
 ];
+
+/// The task where it does not follow from the shapes.
+pub fn task(network: &str) -> Option<Task> {
+    match network {
+        "torch/box_regressor" => Some(Task::BoundingBox),
+        // One decoded token; all of them are another task.
+        "torch/hf_t5" => Some(Task::NextToken),
+        _ => None,
+    }
+}
 
 /// The inputs to explain where the choice is not clear.
 pub fn explained(network: &str) -> Vec<String> {

@@ -60,7 +60,7 @@ pub struct Provenance {
     pub model_inputs: Vec<TensorInfo>,
     /// The graph's outputs as it declares them.
     pub model_outputs: Vec<TensorInfo>,
-    /// Random seed; nothing is random in the methods of this version.
+    /// Random seed of methods that draw numbers.
     pub seed: u64,
     /// Runtime with device.
     pub runtime: String,
