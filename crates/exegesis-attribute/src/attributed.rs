@@ -1,13 +1,14 @@
 //! What a family of methods gets to work with, and what it hands back.
 
-use exegesis_graph::{Builder, ValueId};
+use exegesis_graph::op::{self, ReduceKind, Unary};
+use exegesis_graph::{Builder, Tensor, ValueId};
 use rustc_hash::FxHashMap;
 
 use crate::Result;
 use crate::batch::BatchAxis;
 use crate::explained_input::ExplainedInput;
 use crate::ledger::Ledger;
-use crate::request::Request;
+use crate::request::{Request, Score};
 use crate::rule::RuleSet;
 use crate::seed::Seed;
 use crate::walk::{Start, Walked, propagate};
@@ -59,6 +60,48 @@ impl Situation<'_> {
         b.assume_shape(weighted, value);
         self.batch.row_sums(b, weighted)
     }
+
+    /// The score that is asked for per row, `[batch, 1]`: the seeded one, or its log-odds.
+    ///
+    /// # Errors
+    /// As [`Situation::score`].
+    pub fn asked_score(&self, b: &mut Builder<'_>) -> Result<Option<ValueId>> {
+        let (value, signal) = (self.seed.value, self.seed.signals[0]);
+        match self.score(b, value)? {
+            Some(score) if self.request.score == Score::LogOdds && self.seed.is_exclusive => {
+                Ok(Some(log_odds(b, value, signal, score)?))
+            }
+            other => Ok(other),
+        }
+    }
+}
+
+/// `z_c - logsumexp z_k` over the `k` other than `c`, `[batch, 1]`: `value` holds `z` along its last axis, `signal` is 1 at
+/// `c` and 0 elsewhere (in a sequence, at one position), `score [batch, 1]` is `z_c`.
+fn log_odds(b: &mut Builder<'_>, value: ValueId, signal: ValueId, score: ValueId) -> Result<ValueId> {
+    let last = b.rank(value)? - 1;
+    let (scores, hot) = match last {
+        1 => (value, signal),
+        _ => {
+            // The position that the target is read at.
+            let axes: Vec<usize> = (1..last).collect();
+            let at = b.reduce_sum(signal, &[last], true)?;
+            let scores = b.mul(value, at)?;
+            (b.reduce_sum(scores, &axes, false)?, b.reduce_sum(signal, &axes, false)?)
+        }
+    };
+    // The target itself is no rest: far below every logit.
+    let excluded = b.mul_scalar(hot, -1e30)?;
+    let rest = b.add(scores, excluded)?;
+    let axes = b.constant(Tensor::vector(vec![1i64]));
+    let reduce = op::Reduce { kind: ReduceKind::Max, keepdims: true, noop_with_empty_axes: false };
+    let most = b.op(reduce, &[rest, axes])?;
+    let below = b.sub(rest, most)?;
+    let below = b.unary(Unary::Exp, below)?;
+    let sum = b.reduce_sum(below, &[1], true)?;
+    let log = b.unary(Unary::Log, sum)?;
+    let rest = b.add(most, log)?;
+    Ok(b.sub(score, rest)?)
 }
 
 /// What a family of methods computed.

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::attributed::{Attributed, Situation};
 use crate::baseline::spatial_axes;
 use crate::error::{Error, Result};
-use crate::method::MethodInfo;
+use exegesis_catalogue::MethodInfo;
 
 /// `random`.
 pub const RANDOM: MethodInfo = MethodInfo {

@@ -42,3 +42,9 @@ fn describe_missing(method: &str, missing: &[MissingRule]) -> String {
         nodes.join(", ")
     )
 }
+
+impl From<exegesis_catalogue::Error> for Error {
+    fn from(error: exegesis_catalogue::Error) -> Self {
+        Self::Request(error.0)
+    }
+}

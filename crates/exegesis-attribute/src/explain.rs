@@ -72,7 +72,7 @@ pub struct Explained {
     pub total_output: Option<String>,
     /// Output with the signal that a walk starts with, of the shape of the seeded value, in [`Part::Clean`].
     pub seed_output: Option<String>,
-    /// Output with the seeded score of each row, `[batch, 1]`, in [`Part::Point`] and [`Part::Clean`].
+    /// Output with the seeded score of each row, `[batch, 1]`, in [`Part::Point`], [`Part::Clean`] and [`Part::Score`].
     pub point_score_output: Option<String>,
     /// Channels that flow: 1, or 2 in contrastive mode.
     pub channels: usize,
@@ -145,7 +145,7 @@ pub(crate) fn explain_part(
     let mut inputs = explained_inputs(&graph, &request.explain)?;
     let displacement = match request.part {
         Part::Point => path::displace(&mut graph, request, &mut inputs)?,
-        Part::Whole | Part::Clean => None,
+        Part::Whole | Part::Clean | Part::Score => None,
     };
     let roots: Vec<ValueId> = inputs.iter().flat_map(|i| i.entries.iter().copied()).collect();
     let sequence_rows = rows_are_steps(&graph, &inputs, &roots, output)?;
@@ -194,18 +194,18 @@ pub(crate) fn explain_part(
         ledger: &mut ledger,
     };
     let mut attributed = match request.part {
-        Part::Clean => Attributed::default(),
+        Part::Clean | Part::Score => Attributed::default(),
         Part::Whole | Part::Point => family.attribute(&mut b, &mut situation)?,
     };
     if let Some(displacement) = displacement {
         displacement.finish(&mut b, &mut attributed)?;
     }
     let point_score = match request.part {
-        Part::Point | Part::Clean => situation.score(&mut b, start.value)?,
+        Part::Point | Part::Clean | Part::Score => situation.asked_score(&mut b)?,
         Part::Whole => None,
     };
     let attributions = match request.part {
-        Part::Clean => vec![],
+        Part::Clean | Part::Score => vec![],
         Part::Whole | Part::Point => attribution_outputs(&mut b, request, &inputs, &attributed)?,
     };
     let Attributed { walked, total, notes: choices, warnings, .. } = attributed;
@@ -218,7 +218,7 @@ pub(crate) fn explain_part(
         }
     };
     let relevance = relevance_outputs(&mut b, request, &inputs, &walked)?;
-    let Seed { value, signals, one_hot, target, task, is_difference, mut notes } = start;
+    let Seed { value, signals, one_hot, target, task, is_difference, mut notes, .. } = start;
     notes.extend(warnings);
     if sequence_rows {
         notes.push(
@@ -248,7 +248,7 @@ pub(crate) fn explain_part(
         );
     }
     let (mut target_output, mut score_output, mut seed_sum_output) = (None, None, None);
-    if request.diagnostics {
+    if request.diagnostics && request.part != Part::Score {
         target_output = target
             .filter(|_| request.target != Target::Input)
             .map(|target| add_output(&mut b, target, "exegesis/target"));
@@ -278,6 +278,10 @@ pub(crate) fn explain_part(
             "node \"{}\" ({}) has no rule and was treated by {}",
             substitution.node, substitution.op, substitution.by
         ));
+    }
+    if request.part == Part::Score && point_score_output.is_some() {
+        let score = graph.outputs.last().copied();
+        graph.outputs.retain(|v| score == Some(*v));
     }
     observer("explained", &graph);
     finish(&mut graph)?;

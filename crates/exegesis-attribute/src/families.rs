@@ -76,7 +76,7 @@ pub(crate) fn of(graph: &Graph, request: &Request, roots: &[ValueId], output: Va
             Family::Attention(method.clone())
         }
         Method::Edges => Family::Edges,
-        Method::Random => Family::Outside,
+        Method::Random | Method::Outside(_) => Family::Outside,
         #[cfg(not(feature = "lrp"))]
         Method::Lrp(_) | Method::AttnLrp(_) | Method::CpLrp(_) => return Err(left_out(method)),
         #[cfg(not(feature = "dlbacktrace"))]
@@ -158,9 +158,10 @@ impl Family {
             Self::Attention(method) => attention::attribute(b, situation, method)?,
             Self::Edges => controls::edges(b, situation)?,
             Self::Outside => {
-                return Err(Error::Request(
-                    "random numbers are no program: method `random` can't be compiled".to_string(),
-                ));
+                return Err(Error::Request(format!(
+                    "method `{}` is no single graph and can't be compiled; run it with `exegesis explain`",
+                    request.method.name()
+                )));
             }
         })
     }

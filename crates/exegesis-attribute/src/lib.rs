@@ -28,7 +28,6 @@ mod lrp;
 mod method;
 mod movement;
 mod operators;
-mod options;
 mod path;
 mod places;
 mod quantization;
@@ -52,14 +51,14 @@ pub use dlbacktrace::options::{
     Bilinear, Compat, ConstAdd, DivRule, DlBacktrace, GateRule, Mode, MulRule, Norm, ScoreBias, SeedValue,
 };
 pub use error::{Error, MissingRule, Result};
+pub use exegesis_catalogue::{MethodInfo, Options, ParameterInfo};
 pub use explain::{AttributionOutput, Explained, LedgerLayout, RelevanceOutput, explain};
 pub use explained_input::{ExplainedInput, explained_inputs};
 pub use gradient::Gradient;
 pub use ledger::{CHANNELS, COLUMNS as LEDGER_COLUMNS, Class, Ledger, LedgerNode, column_names};
 pub use lrp::options::{Composite, Lrp};
 pub use lrp::{LayerRule, LrpRules, Override};
-pub use method::{Method, MethodInfo, ParameterInfo};
-pub use options::Options;
+pub use method::Method;
 pub use path::options::{GradientShap, IntegratedGradients, Quadrature, SmoothGrad, Statistic};
 pub use path::{PLACE, quadrature};
 pub use request::{NodeSelection, Part, Request, Score, Target, Task};

@@ -8,10 +8,10 @@ use crate::deeplift::options as deeplift;
 use crate::dlbacktrace::options::{self as dlbacktrace, DlBacktrace, Mode};
 use crate::error::{Error, Result};
 use crate::lrp::options::{self as lrp, Lrp};
-use crate::options::Options;
 use crate::path::options::{self as path, GradientShap, IntegratedGradients, SmoothGrad, Statistic};
 use crate::request::Part;
 use crate::{controls, gradient};
+use exegesis_catalogue::{MethodInfo, Options, pairs};
 
 /// An attribution method with its parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,40 +50,10 @@ pub enum Method {
     GradRollout,
     /// Random numbers.
     Random,
+    /// A method of another crate, which only needs the prediction and the score of the model; by its name.
+    Outside(&'static str),
     /// Edges of the picture.
     Edges,
-}
-
-/// A parameter of a method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParameterInfo {
-    /// Key in `NAME:key=value`.
-    pub name: &'static str,
-    /// Value when it is not given.
-    pub default: &'static str,
-    /// Accepted values.
-    pub values: &'static str,
-    /// What it does.
-    pub doc: &'static str,
-}
-
-/// What `exegesis methods NAME` prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MethodInfo {
-    /// Name on the command line.
-    pub name: &'static str,
-    /// The idea in a few sentences.
-    pub summary: &'static str,
-    /// The formula.
-    pub formula: &'static str,
-    /// Cost in forward passes.
-    pub cost: &'static str,
-    /// When it misleads.
-    pub misleads: &'static str,
-    /// Source.
-    pub citation: &'static str,
-    /// Parameters.
-    pub parameters: &'static [ParameterInfo],
 }
 
 const CATALOGUE: &[MethodInfo] = &[
@@ -138,16 +108,7 @@ impl Method {
     /// # Errors
     /// An unknown name, parameter or value.
     pub fn parse(text: &str) -> Result<Self> {
-        let (name, options) = text.split_once(':').unwrap_or((text, ""));
-        let mut pairs = vec![];
-        for option in options.split(',').filter(|o| !o.is_empty()) {
-            let Some(pair) = option.split_once('=') else {
-                return Err(Error::Request(format!(
-                    "`{option}` in `{text}` is not key=value; write {name}:key=value,..."
-                )));
-            };
-            pairs.push(pair);
-        }
+        let (name, pairs) = pairs(text)?;
         if !CATALOGUE.iter().any(|m| m.name == name) {
             let names: Vec<&str> = CATALOGUE.iter().map(|m| m.name).collect();
             return Err(Error::Request(format!(
@@ -211,6 +172,7 @@ impl Method {
             Self::GradRollout => "grad-rollout",
             Self::Random => "random",
             Self::Edges => "edges",
+            Self::Outside(name) => name,
         }
     }
 
@@ -234,6 +196,7 @@ impl Method {
             | Self::AttentionRollout
             | Self::GradRollout
             | Self::Random
+            | Self::Outside(_)
             | Self::Edges => vec![],
         }
     }
@@ -285,7 +248,7 @@ impl Method {
             Self::IntegratedGradients(_) | Self::SmoothGrad(_) | Self::GradientShap(_) | Self::DeepShap => {
                 Part::Point
             }
-            Self::Random => Part::Clean,
+            Self::Random | Self::Outside(_) => Part::Clean,
             _ => Part::Whole,
         }
     }

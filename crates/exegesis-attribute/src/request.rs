@@ -94,6 +94,9 @@ pub enum Score {
     Logit,
     /// After it.
     Probability,
+    /// Logit of the target against all others: `z_c - logsumexp z_k` over `k` other than `c` where outcomes exclude each
+    /// other, else the logit. Only for scores that are not walked back from.
+    LogOdds,
 }
 
 /// Intermediate values whose relevance is kept.
@@ -120,6 +123,8 @@ pub enum Part {
     /// The attribution at one point. What differs between points comes in as additional inputs: the place on the path
     /// `exegesis/place` `[batch]`, standard normal `noise/<input>`, `baseline/<input>`, and the frozen target or seed.
     Point,
+    /// The score of the frozen target or seed, and nothing else.
+    Score,
 }
 
 /// What to explain, and how.
@@ -183,6 +188,12 @@ impl Request {
     /// which may not move with the points, comes in as an input where it depends on what the model says.
     #[must_use]
     pub fn at_point(&self, clean: &Explained) -> Self {
+        self.frozen(clean, Part::Point)
+    }
+
+    /// The request for `part` with the target of the run `clean`, as in [`Request::at_point`].
+    #[must_use]
+    pub fn frozen(&self, clean: &Explained, part: Part) -> Self {
         let by_index =
             matches!(clean.task, Task::Classification | Task::MultiLabel | Task::Embedding | Task::NextToken);
         let target = match &self.target {
@@ -191,6 +202,6 @@ impl Request {
             fixed @ Target::Position(_) => fixed.clone(),
             _ => Target::Seed,
         };
-        Self { target, task: Some(clean.task), part: Part::Point, ..self.clone() }
+        Self { target, task: Some(clean.task), part, ..self.clone() }
     }
 }

@@ -30,6 +30,8 @@ pub struct Seed {
     pub task: Task,
     /// True if the signals sum to 0 by design.
     pub is_difference: bool,
+    /// True if the target is one of several outcomes along the last axis of the value, of which one comes true.
+    pub is_exclusive: bool,
     /// Remarks for the user.
     pub notes: Vec<String>,
 }
@@ -160,7 +162,7 @@ pub fn seed(b: &mut Builder<'_>, output: ValueId, request: &Request, inputs: Inp
         )));
     }
     let (before, ends) = ending(b.graph(), output);
-    let value = if request.score == Score::Logit { before } else { output };
+    let value = if request.score == Score::Probability { output } else { before };
     let shape = b.shape(value)?.clone();
     let rank = shape.len();
     let mut notes = vec![];
@@ -176,6 +178,9 @@ pub fn seed(b: &mut Builder<'_>, output: ValueId, request: &Request, inputs: Inp
         target: None,
         task,
         is_difference: matches!(request.target, Target::Difference(..)) && !asked.contrastive,
+        is_exclusive: matches!(task, Task::Classification | Task::NextToken)
+            && ends != Ending::Sigmoid
+            && matches!(request.target, Target::ArgMax | Target::Class(_) | Target::Input),
         notes,
     };
     match &request.target {

@@ -146,8 +146,9 @@ pub struct Explain {
     /// Rows of a table or array: N, A:B or all.
     #[arg(long, value_name = "ROWS")]
     pub row: Option<String>,
-    /// Parts of the input that black-box methods switch (none is built in this version).
-    #[arg(long)]
+    /// What black-box methods take out: pixel, patch:SIDE, superpixel:COUNT, token, word, column, window:LENGTH, or a .npy
+    /// file with a group number per cell of the input (-1 stays).
+    #[arg(long, value_name = "KIND|FILE")]
     pub players: Option<String>,
     /// none, or resize=256,interp=bicubic,crop=224,scale=1,mean=127,std=128,layout=nchw,channels=rgb.
     #[arg(long, value_name = "STEPS")]

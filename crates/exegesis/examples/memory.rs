@@ -99,7 +99,7 @@ fn measure(
             inputs.entries().iter().map(|input| (input.name.as_str(), &input.tensor)).collect();
         program.run_all(&feeds)?;
         let peak = status("VmHWM:")?;
-        let planned = builder(Method::Gradient)?.plan(&inputs)?.forward_bytes;
+        let planned = builder(Method::gradient())?.plan(&inputs)?.forward_bytes;
         (before, planned.unwrap_or(0), peak)
     } else {
         let explainer = builder(Method::parse(case)?)?;

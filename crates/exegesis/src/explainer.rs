@@ -1,6 +1,7 @@
 //! A method bound to a model: compiled once per input size, run many times.
 
 mod batches;
+mod black_box;
 mod compiled;
 mod peak;
 mod points;
@@ -10,19 +11,22 @@ mod seeds;
 mod signature;
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use exegesis_attribute::{
-    Baseline, CHANNELS, Explained, Method, NodeSelection, OnMissingRule, Part, Request, Score, Target, Task,
+    Baseline, CHANNELS, Explained, Method as WhiteBox, NodeSelection, OnMissingRule, Part, Request, Score,
+    Target, Task,
 };
 use exegesis_graph::Tensor;
+use exegesis_perturb::PlayerKind;
 use exegesis_runtime::{Limits, LoadOptions, Port, RtenRuntime, Runtime, WorkLimit, by_name};
 
 use crate::explanation::totals::{Seeds, row_totals};
 use crate::explanation::{Explanation, LedgerTable, MethodResult, Provenance, ledger};
 use crate::prediction;
-use crate::{Error, Inputs, Labels, Model, Preprocess, Remarks, Result};
+use crate::{Error, Inputs, Labels, Method, Model, Preprocess, Remarks, Result};
 pub use batches::bytes_text;
 pub(crate) use compiled::Compiled;
 pub use compiled::Plan;
@@ -39,12 +43,19 @@ pub(crate) struct Settings {
     pub seed: u64,
     pub labels: Labels,
     pub preprocess: Option<Preprocess>,
+    /// What black-box methods take out.
+    pub players: PlayerKind,
+    /// Groups that the user gives, per explained input.
+    pub groups: Option<Inputs>,
+    /// Set by others to stop.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 /// Choices for an [`Explainer`]; everything has a default.
 #[derive(Clone, Debug)]
 pub struct ExplainerBuilder {
     model: Model,
+    method: Method,
     request: Request,
     settings: Settings,
     references: Option<Inputs>,
@@ -61,8 +72,11 @@ impl ExplainerBuilder {
             seed: 0,
             labels: model.labels(),
             preprocess: None,
+            players: PlayerKind::default(),
+            groups: None,
+            stop: None,
         };
-        Self { model, request: Request::new(method), settings, references: None }
+        Self { model, request: Request::new(method.of_graph()), method, settings, references: None }
     }
 
     /// The scalar that is explained; default the largest score of each row.
@@ -207,6 +221,29 @@ impl ExplainerBuilder {
         self
     }
 
+    /// What black-box methods take out; default what suits the input and the method.
+    #[must_use]
+    pub fn players(mut self, kind: PlayerKind) -> Self {
+        self.settings.players = kind;
+        self
+    }
+
+    /// Groups that black-box methods take out: per explained input an integer array of its shape without the batch axis,
+    /// numbered from 0; -1 always stays.
+    #[must_use]
+    pub fn groups(mut self, groups: Inputs) -> Self {
+        self.settings.players = PlayerKind::Groups;
+        self.settings.groups = Some(groups);
+        self
+    }
+
+    /// A switch that stops black-box methods early: what is known by then becomes the result.
+    #[must_use]
+    pub fn stop(mut self, switch: Arc<AtomicBool>) -> Self {
+        self.settings.stop = Some(switch);
+        self
+    }
+
     /// The request that was put together.
     pub fn request(&self) -> &Request {
         &self.request
@@ -224,25 +261,26 @@ impl ExplainerBuilder {
             ));
         }
         let runtime = by_name(&self.settings.runtime)?;
-        let Self { model, mut request, settings, references } = self;
-        if request.method.has_baseline() && request.baseline == Baseline::Input && references.is_none() {
+        let Self { model, method, mut request, settings, references } = self;
+        if method.has_baseline() && request.baseline == Baseline::Input && references.is_none() {
             return Err(Error::usage(
                 "the baseline `input` is for compiled files, which take it as an additional input. Use `exegesis compile`, \
                  or give zeros, mean, blur, a number or a file.",
             ));
         }
-        let references = references.filter(|_| request.method.has_baseline());
+        let references = references.filter(|_| method.has_baseline());
         // Given rows are fed point by point.
-        if references.is_some() && request.part == Part::Whole {
+        if references.is_some() && request.part == Part::Whole && method.white_box().is_some() {
             request.part = Part::Point;
         }
-        if references.is_none() && request.method == Method::DeepShap {
+        if references.is_none() && request.method == WhiteBox::DeepShap {
             request.part = Part::Whole;
         }
         request.bounds = request.bounds.or(bounds(&model, &settings)?);
         let ports = seeds::ports(&model, &request)?;
         Ok(Explainer {
             model,
+            method,
             request,
             settings,
             references,
@@ -275,6 +313,7 @@ fn bounds(model: &Model, settings: &Settings) -> Result<Option<Vec<(f64, f64)>>>
 /// Explains rows of inputs by one method. Programs are kept per input size.
 pub struct Explainer {
     model: Model,
+    method: Method,
     request: Request,
     settings: Settings,
     /// Inputs of the model, then those that hold a given seed.
@@ -294,7 +333,7 @@ impl std::fmt::Debug for Explainer {
 impl Explainer {
     /// The method.
     pub fn method(&self) -> &Method {
-        &self.request.method
+        &self.method
     }
 
     /// What [`Explainer::explain`] takes: the inputs of the model, and with [`Target::Seed`] those of the seed,
@@ -337,8 +376,13 @@ impl Explainer {
         seeds::check(&self.ports, self.model.inputs().len(), &self.request, inputs)?;
         match self.request.part {
             Part::Point => return self.explain_points(inputs, progress),
-            Part::Clean => return self.explain_at_random(inputs, progress),
-            Part::Whole => {}
+            Part::Clean => {
+                return match &self.method {
+                    Method::BlackBox(method) => self.explain_black_box(method, inputs, progress),
+                    Method::WhiteBox(_) => self.explain_at_random(inputs, progress),
+                };
+            }
+            Part::Whole | Part::Score => {}
         }
         let (compiled, compile_seconds) = self.program(&self.request, &self.ports, inputs)?;
         let started = Instant::now();
@@ -351,6 +395,17 @@ impl Explainer {
     /// The program for a request and sizes, and the seconds that making it took (0 if it was there).
     fn program(&self, request: &Request, ports: &[Port], inputs: &Inputs) -> Result<(Arc<Compiled>, f64)> {
         let signature = Signature::of(ports, inputs, &request.explain)?;
+        self.program_of(request, ports, inputs, signature)
+    }
+
+    /// The same for a signature that fits `inputs`.
+    fn program_of(
+        &self,
+        request: &Request,
+        ports: &[Port],
+        inputs: &Inputs,
+        signature: Signature,
+    ) -> Result<(Arc<Compiled>, f64)> {
         let mut known = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |(part, program): &&(Part, Arc<Compiled>)| {
             *part == request.part && program.fits(&signature, inputs)
@@ -365,7 +420,7 @@ impl Explainer {
             &self.model,
             ports,
             request,
-            inputs,
+            (inputs, signature),
             self.runtime.as_ref(),
             (&options, limits),
         )?);
@@ -388,7 +443,7 @@ impl Explainer {
 
     /// The parameters of the method, and what it compares with.
     fn parameters(&self) -> Vec<(String, String)> {
-        let method = &self.request.method;
+        let method = &self.method;
         let mut all: Vec<(String, String)> =
             method.parameters().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
         if method.has_baseline() {
@@ -435,7 +490,7 @@ impl Explainer {
             self.check_prediction(&explained.output, prediction)?;
         }
         for (input, tensor) in &values {
-            check_finite(input, tensor, self.request.method.name())?;
+            check_finite(input, tensor, self.method.name())?;
         }
         let rows = values.first().and_then(|(_, t)| t.shape().first().copied()).unwrap_or(1);
         let target = explained.target_output.as_deref().and_then(get).cloned();
@@ -473,21 +528,20 @@ impl Explainer {
                 relevance.extend(get(output).map(|t| (format!("{channel}/{}", node.node), t.clone())));
             }
         }
-        let method = &self.request.method;
+        let method = &self.method;
+        let flows_amounts = self.request.method.flows_amounts();
         let mut remarks = Remarks { warnings: explained.notes.clone(), notes: Vec::new() };
         explained.choices.iter().for_each(|choice| remarks.note(choice));
         if let Some(warning) = self.model.weights_warning() {
             remarks.warn(warning);
         }
         if let Some(table) = &ledger {
-            let found = match method.flows_amounts() {
+            let found = match flows_amounts {
                 true => table.unbooked(explained.rows_mix),
                 false => table.unbooked_of_both_signs(explained.rows_mix),
             };
             ledger::warning(method.name(), &found, rows).into_iter().for_each(|text| remarks.warn(text));
-            if !self.request.method.flows_amounts()
-                && let Some(scores) = seeds.totals
-            {
+            if !flows_amounts && let Some(scores) = seeds.totals {
                 let told = ledger::bias_warning(method.name(), table, scores);
                 told.into_iter().for_each(|text| remarks.warn(text));
             }
@@ -506,6 +560,8 @@ impl Explainer {
             structure: compiled.structure(),
             ledger,
             totals,
+            arrays: vec![],
+            evidence: vec![],
             substitutions: explained
                 .substitutions
                 .iter()

@@ -1,5 +1,6 @@
 //! The result: what was explained, the values, and the evidence that they can be trusted.
 
+mod evidence;
 pub(crate) mod ledger;
 mod provenance;
 pub(crate) mod totals;
@@ -12,6 +13,7 @@ use exegesis_graph::Tensor;
 use crate::flow::Structure;
 use crate::prediction::RowPrediction;
 use crate::{Error, Inputs, Result, Vocabulary};
+pub use evidence::{RowEvidence, SlalomRow};
 pub use ledger::{LedgerTable, Unbooked};
 pub use provenance::{InputSummary, ModelSummary, Provenance, Timings};
 pub use totals::{ChannelTotals, RowTotals};
@@ -64,6 +66,10 @@ pub struct MethodResult {
     pub(crate) structure: Option<Arc<Structure>>,
     /// Where the relevance went.
     pub ledger: Option<LedgerTable>,
+    /// Further arrays by the key that they are saved under, such as `standard_error/<input>`.
+    pub arrays: Vec<(String, Tensor)>,
+    /// What methods that ask the model found out about each row beside the values.
+    pub evidence: Vec<RowEvidence>,
     /// Sums per row.
     pub totals: Vec<RowTotals>,
     /// Nodes that were treated by a substitute for a missing rule.
@@ -120,6 +126,9 @@ impl Explanation {
             }
             for (name, tensor) in &method.relevance {
                 arrays.push((format!("{prefix}relevance/{name}"), tensor.clone()));
+            }
+            for (key, tensor) in &method.arrays {
+                arrays.push((format!("{prefix}{key}"), tensor.clone()));
             }
             if let Some(ledger) = &method.ledger {
                 for (index, (name, _)) in ledger.nodes.iter().enumerate() {

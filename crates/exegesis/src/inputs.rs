@@ -87,6 +87,25 @@ impl Inputs {
         self.row_names.get(row).cloned().unwrap_or_else(|| format!("row {row}"))
     }
 
+    /// The first `count` of `rows` rows.
+    ///
+    /// # Errors
+    /// None for counts up to the rows.
+    pub(crate) fn leading_rows(&self, count: usize, rows: usize) -> Result<Self> {
+        if count >= rows {
+            return Ok(self.clone());
+        }
+        let mut all = self.clone();
+        for entry in &mut all.entries {
+            if entry.tensor.shape().first() == Some(&rows) {
+                entry.tensor = slice_rows(&entry.tensor, 0..count)?;
+                entry.views.truncate(count);
+            }
+        }
+        all.row_names.truncate(count);
+        Ok(all)
+    }
+
     /// Names and values, as a program takes them.
     pub(crate) fn pairs(&self) -> Vec<(&str, &Tensor)> {
         self.entries.iter().map(|entry| (entry.name.as_str(), &entry.tensor)).collect()

@@ -28,6 +28,7 @@ mod flow;
 mod inputs;
 mod inspect;
 mod labels;
+mod method;
 mod model;
 mod picture;
 mod prediction;
@@ -42,12 +43,13 @@ mod weights;
 pub use error::{Error, ErrorKind, Result};
 pub use explainer::{Explainer, ExplainerBuilder, Plan, bytes_text};
 pub use explanation::{
-    ChannelTotals, Explanation, InputSummary, LedgerTable, MethodResult, ModelSummary, Provenance, RowTotals,
-    Timings, Unbooked,
+    ChannelTotals, Explanation, InputSummary, LedgerTable, MethodResult, ModelSummary, Provenance,
+    RowEvidence, RowTotals, SlalomRow, Timings, Unbooked,
 };
 pub use inputs::{Input, Inputs, ReadInputs, ReadOptions, Rows, Source, describe_ports, read as read_inputs};
 pub use inspect::{Coverage, Stage};
 pub use labels::Labels;
+pub use method::Method;
 pub use model::Model;
 pub use prediction::RowPrediction;
 pub use preprocess::{Channels, Interpolation, Layout, Placed, Preprocess, ResizeTo};
@@ -59,10 +61,14 @@ pub use vocabulary::Vocabulary;
 pub use weights::NonFinite;
 
 pub use exegesis_attribute::Error as AttributeError;
+pub use exegesis_attribute::Method as WhiteBox;
 pub use exegesis_attribute::{
-    AppliedRule, Baseline, Method, MethodInfo, MissingRule, NodeSelection, OnMissingRule, ParameterInfo,
-    Part, Request, Score, Target, Task,
+    AppliedRule, Baseline, MissingRule, NodeSelection, OnMissingRule, Part, Request, Score, Target, Task,
 };
+pub use exegesis_catalogue::{MethodInfo, ParameterInfo};
+pub use exegesis_perturb as perturb;
+pub use exegesis_perturb::PlayerKind;
+
 pub use exegesis_graph::{DType, Data, Dim, Tensor};
 pub use exegesis_report as report;
 pub use exegesis_runtime::{Port, Work, WorkLimit, free_memory};

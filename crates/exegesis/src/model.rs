@@ -5,14 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use exegesis_attribute::Method;
 use exegesis_graph::onnx::{self, ModelInfo};
 use exegesis_graph::{Graph, ValueId, passes};
 use exegesis_runtime::{Port, RtenRuntime};
 use sha2::{Digest, Sha256};
 
 use crate::explainer::ExplainerBuilder;
-use crate::{Error, Labels, Preprocess, Result};
+use crate::{Error, Labels, Method, Preprocess, Result};
 
 /// A model, ready to be explained. Clones share everything.
 #[derive(Clone, Debug)]
@@ -186,8 +185,8 @@ impl Model {
     }
 
     /// Starts an explainer of this model by `method`.
-    pub fn explainer(&self, method: Method) -> ExplainerBuilder {
-        ExplainerBuilder::new(self.clone(), method)
+    pub fn explainer(&self, method: impl Into<Method>) -> ExplainerBuilder {
+        ExplainerBuilder::new(self.clone(), method.into())
     }
 }
 

@@ -1,11 +1,11 @@
 //! An explanation as the report crate draws it.
 
-use exegesis_attribute::{CHANNELS, Method};
+use exegesis_attribute::CHANNELS;
 use exegesis_graph::Tensor;
 use exegesis_report as report;
 use exegesis_report::{ImageView, InputView, Layout, Polarity};
 
-use crate::{Explanation, Input, MethodResult};
+use crate::{Explanation, Input, Method, MethodResult};
 
 /// Most rows that one page shows.
 const MAX_ROWS: usize = 50;

@@ -148,6 +148,7 @@ impl Context<'_> {
         let score = match self.explained.score {
             Score::Logit => "logit",
             Score::Probability => "probability",
+            Score::LogOdds => "log-odds",
         };
         match (&self.request.target, self.explained.task, index) {
             (Target::Difference(a, b), ..) => format!("{} minus {}, {score}", class(*a), class(*b)),

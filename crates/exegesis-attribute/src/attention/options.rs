@@ -1,8 +1,8 @@
 //! Options of methods that read attention weights, by the names that they have on the command line.
 
-use crate::error::Result;
-use crate::method::{MethodInfo, ParameterInfo};
-use crate::options::{Options, count};
+use exegesis_catalogue::Result;
+use exegesis_catalogue::{MethodInfo, ParameterInfo};
+use exegesis_catalogue::{Options, count};
 
 /// A choice of one of several by number, or all.
 fn one_of(key: &str, value: &str) -> Result<Option<usize>> {

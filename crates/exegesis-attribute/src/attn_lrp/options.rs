@@ -1,8 +1,8 @@
 //! Options of AttnLRP and CP-LRP, by the names that they have on the command line.
 
-use crate::error::Result;
-use crate::method::{MethodInfo, ParameterInfo};
-use crate::options::{Options, choices, number};
+use exegesis_catalogue::Result;
+use exegesis_catalogue::{MethodInfo, ParameterInfo};
+use exegesis_catalogue::{Options, choices, number};
 
 /// Options of AttnLRP.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,8 +1,8 @@
 //! Options of class activation maps, by the names that they have on the command line.
 
-use crate::error::Result;
-use crate::method::{MethodInfo, ParameterInfo};
-use crate::options::Options;
+use exegesis_catalogue::Options;
+use exegesis_catalogue::Result;
+use exegesis_catalogue::{MethodInfo, ParameterInfo};
 
 /// Options of class activation maps.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,6 +1,6 @@
 //! What the reference pages say of DeepLIFT and DeepSHAP.
 
-use crate::method::MethodInfo;
+use exegesis_catalogue::MethodInfo;
 
 /// `deeplift`.
 pub const DEEPLIFT: MethodInfo = MethodInfo {

@@ -1,8 +1,8 @@
 //! The options of DLBacktrace, by the names that they have on the command line.
 
-use crate::error::{Error, Result};
-use crate::method::{MethodInfo, ParameterInfo};
-use crate::options::{Options, choices, number, on_off, on_off_text};
+use exegesis_catalogue::{Error, Result};
+use exegesis_catalogue::{MethodInfo, ParameterInfo};
+use exegesis_catalogue::{Options, choices, number, on_off, on_off_text};
 
 /// What the reference page says.
 pub const INFO: MethodInfo = MethodInfo {
@@ -309,18 +309,18 @@ impl Options for DlBacktrace {
 
     fn check(&self) -> Result<()> {
         if self.mode == Mode::Contrastive && self.bilinear == Bilinear::Ratio {
-            return Err(Error::Request(
+            return Err(Error(
                 "bilinear=ratio is defined for mode=default only; leave it out or use mode=default"
                     .to_string(),
             ));
         }
         if self.scaler.is_some() && self.compat != Compat::V1 {
-            return Err(Error::Request(
+            return Err(Error(
                 "scaler= belongs to the seeds of the first version; add compat=v1, or use total=".to_string(),
             ));
         }
         if self.mode == Mode::Contrastive && self.saturation {
-            return Err(Error::Request(
+            return Err(Error(
                 "saturation=on is defined for mode=default only; leave it out or use mode=default"
                     .to_string(),
             ));

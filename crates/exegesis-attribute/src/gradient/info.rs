@@ -1,6 +1,6 @@
 //! What the reference pages say of the plain gradients.
 
-use crate::method::MethodInfo;
+use exegesis_catalogue::MethodInfo;
 
 /// `gradient`.
 pub const GRADIENT: MethodInfo = MethodInfo {

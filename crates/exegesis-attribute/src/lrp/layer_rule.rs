@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Result};
+use exegesis_catalogue::{Error, Result};
 
 /// How a layer `z_j = sum_i w_ij x_i + b_j` shares what each unit received, `r_j`, among its operands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +57,7 @@ impl LayerRule {
     /// # Errors
     /// An unknown name, or a parameter that does not fit.
     pub fn parse(text: &str, epsilon: f64, gamma: f64) -> Result<Self> {
-        let wrong = || Error::Request(format!("`{text}` is no rule; rules are {SPELLINGS}"));
+        let wrong = || Error(format!("`{text}` is no rule; rules are {SPELLINGS}"));
         let (name, parameter) = match text.split_once(':') {
             Some((name, parameter)) => (name, Some(parameter)),
             None => (text, None),
@@ -74,7 +74,7 @@ impl LayerRule {
                 let (alpha, beta) = both.split_once('/').ok_or_else(wrong)?;
                 let (alpha, beta) = (number(alpha)?, number(beta)?);
                 if beta < 0.0 || (alpha - beta - 1.0).abs() > 1e-9 {
-                    return Err(Error::Request(format!(
+                    return Err(Error(format!(
                         "`{text}`: alpha - beta must be 1 and beta at least 0, or relevance is made or lost"
                     )));
                 }
@@ -118,7 +118,7 @@ impl Override {
     /// A text of another form, or an unknown rule.
     pub fn parse(text: &str) -> Result<Self> {
         let Some((pattern, rule)) = text.rsplit_once('@').filter(|(pattern, _)| !pattern.is_empty()) else {
-            return Err(Error::Request(format!(
+            return Err(Error(format!(
                 "option rule={text} must be PATTERN@RULE, such as conv1*@gamma:0.1; rules are {SPELLINGS}"
             )));
         };

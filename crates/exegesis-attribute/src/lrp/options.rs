@@ -1,9 +1,9 @@
 //! Options of layer-wise relevance propagation, by the names that they have on the command line.
 
-use crate::error::{Error, Result};
 use crate::lrp::layer_rule::Override;
-use crate::method::{MethodInfo, ParameterInfo};
-use crate::options::{Options, choices, number, on_off, on_off_text};
+use exegesis_catalogue::{Error, Result};
+use exegesis_catalogue::{MethodInfo, ParameterInfo};
+use exegesis_catalogue::{Options, choices, number, on_off, on_off_text};
 
 choices! {
     /// Which rule each kind of layer gets.
@@ -148,7 +148,7 @@ impl Options for Lrp {
         let count = low.len().max(high.len());
         let pairs = low.iter().cycle().zip(high.iter().cycle()).take(count);
         if !fits || pairs.into_iter().any(|(low, high)| low >= high) {
-            return Err(Error::Request("option low must be below high, in every channel".into()));
+            return Err(Error("option low must be below high, in every channel".into()));
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Options of the methods that average gradients, by the names that they have on the command line.
 
-use crate::error::Result;
-use crate::method::{MethodInfo, ParameterInfo};
-use crate::options::{Options, choices, count, number};
+use exegesis_catalogue::Result;
+use exegesis_catalogue::{MethodInfo, ParameterInfo};
+use exegesis_catalogue::{Options, choices, count, number};
 
 /// Most points per row.
 const MOST: usize = 100_000;

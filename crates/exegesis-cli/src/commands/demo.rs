@@ -18,7 +18,7 @@ pub fn run(args: &Explain, methods: Vec<Method>, saves: &[PathBuf], console: &Co
     let model = Model::builtin()?;
     let inputs = builtin::samples(&model)?;
     let methods = match methods.as_slice() {
-        [] => vec![Method::usual(), Method::Gradient],
+        [] => vec![Method::usual(), Method::gradient()],
         _ => methods,
     };
     let explainers = explainers(&model, methods, args, &labels(&args.what, &model)?)?;

@@ -76,10 +76,6 @@ fn check_built(args: &Explain) -> Result<()> {
         let instead = "Give token ids as .npy or .npz (int64 [batch, tokens]).";
         return Err(Error::not_built("--text (it needs a tokenizer)", instead));
     }
-    if args.players.is_some() {
-        let instead = "It is for black-box methods, of which this version has none: leave it out.";
-        return Err(Error::not_built("--players", instead));
-    }
     match args.how.device.as_str() {
         "cpu" => Ok(()),
         device if device == "cuda" || device.starts_with("cuda:") => {
@@ -134,6 +130,9 @@ pub fn explainers(
             }
             if let Some(bytes) = memory {
                 builder = builder.memory(*bytes);
+            }
+            if let Some(text) = &args.players {
+                builder = builder.players(text.parse().map_err(|e| Error::usage(format!("{e}.")))?);
             }
             builder = match &compared {
                 Some(Compared::With(baseline)) => builder.baseline(*baseline),

@@ -23,6 +23,7 @@ pub fn run(args: &Inspect, console: &Console) -> Result<()> {
     let model = open(&args.model)?;
     let labels = labels(&args.what, &model)?;
     let name = chosen.name();
+    let is_black_box = chosen.white_box().is_none();
     let request = builder(&model, chosen, &args.what, &labels)?.request().clone();
     if let Some(stage) = args.stage {
         let text = model.stage_text(stage.into(), &request)?;
@@ -34,11 +35,11 @@ pub fn run(args: &Inspect, console: &Console) -> Result<()> {
         return Ok(());
     }
     let mut coverage = model.coverage(&request);
-    if args.method.is_some() {
+    if args.method.is_some() && !is_black_box {
         coverage.retain(|c| c.method == name);
     }
     // Only a method that was asked for has its plan shown: making one takes as long as compiling.
-    let plan = args.method.as_ref().map(|_| model.rule_plan(&request)).transpose();
+    let plan = args.method.as_ref().filter(|_| !is_black_box).map(|_| model.rule_plan(&request)).transpose();
     if args.json {
         let mut value = as_json(&model, &coverage);
         if let (Ok(Some(plan)), Some(object)) = (&plan, value.as_object_mut()) {
@@ -51,6 +52,9 @@ pub fn run(args: &Inspect, console: &Console) -> Result<()> {
     // A request that does not fit the model is what the list of methods says already.
     if let Ok(Some(plan)) = &plan {
         text += &plan::text(plan, &request, console.is_verbose());
+    }
+    if args.method.is_some() && is_black_box {
+        let _ = writeln!(text, "\n{name} only asks the model what it says, and explains any model that runs");
     }
     console.result(&text);
     Ok(())

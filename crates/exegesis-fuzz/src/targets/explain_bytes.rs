@@ -10,7 +10,7 @@ const MAX_ELEMENTS: usize = 1 << 18;
 pub(crate) fn run(bytes: &[u8]) {
     let Ok(model) = Model::from_bytes(bytes) else { return };
     let Some(inputs) = zeros(model.inputs()) else { return };
-    for method in [Method::Gradient, Method::dlbacktrace()] {
+    for method in [Method::gradient(), Method::dlbacktrace()] {
         let Ok(explainer) = model.explainer(method).memory(MEMORY).build() else { continue };
         let Ok(explanation) = explainer.explain(&inputs) else { continue };
         for result in &explanation.methods {

@@ -71,7 +71,7 @@ pub struct Plan {
 }
 
 impl Compiled {
-    /// Puts the program together and loads it.
+    /// Puts the program for inputs of `signature` together and loads it.
     ///
     /// # Errors
     /// A request that does not fit the model, a node without a rule, an operator that the runtime lacks.
@@ -79,11 +79,10 @@ impl Compiled {
         model: &Model,
         ports: &[Port],
         request: &Request,
-        inputs: &Inputs,
+        (inputs, signature): (&Inputs, Signature),
         runtime: &dyn Runtime,
         options: (&LoadOptions, Limits),
     ) -> Result<Self> {
-        let signature = Signature::of(ports, inputs, &request.explain)?;
         match Self::with_signature(model, ports, request, signature, inputs, runtime, options) {
             // "No rule" is said of models that run; what can't run has a more basic problem.
             Err(error) if error.kind() == ErrorKind::NoRule => {
@@ -215,7 +214,7 @@ impl Compiled {
             runs: rows.div_ceil(batch.max(1)),
             model_nodes: model.graph().node_count(),
             program_nodes: self.explained.graph.node_count(),
-            cost: request.method.info().cost.to_string(),
+            cost: crate::method::cost(request.method.name()).to_string(),
             steps: self.program.steps(),
             peak_bytes: peak.bytes(),
             weight_bytes: peak.weights,

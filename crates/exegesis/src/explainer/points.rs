@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use exegesis_attribute::{Explained, Method, PLACE, Part, Request, Statistic};
+use exegesis_attribute::{Explained, Method as WhiteBox, PLACE, Part, Request, Statistic};
 use exegesis_graph::{DType, Dim, Tensor};
 
 use super::compiled::Compiled;
@@ -83,7 +83,7 @@ impl Explainer {
         let mut samples = Samples::of(&self.request.method, references, shared.seed);
         let mut compiling = 0.0;
         let mut averages = self.average(&shared, &samples, &mut compiling, progress)?;
-        if let Method::IntegratedGradients(options) = &self.request.method
+        if let WhiteBox::IntegratedGradients(options) = &self.request.method
             && let Some(tolerance) = options.tolerance
         {
             let mut options = options.clone();
@@ -92,7 +92,8 @@ impl Explainer {
                     break;
                 }
                 options.steps *= 2;
-                samples = Samples::of(&Method::IntegratedGradients(options.clone()), references, shared.seed);
+                samples =
+                    Samples::of(&WhiteBox::IntegratedGradients(options.clone()), references, shared.seed);
                 averages = self.average(&shared, &samples, &mut compiling, progress)?;
             }
             let gap = largest_gap(&shared, &averages);
@@ -102,7 +103,7 @@ impl Explainer {
             ));
         }
         let gap = largest_gap(&shared, &averages);
-        if matches!(self.request.method, Method::IntegratedGradients(_)) && gap > LARGE_GAP {
+        if matches!(self.request.method, WhiteBox::IntegratedGradients(_)) && gap > LARGE_GAP {
             notes.push(format!(
                 "integrated-gradients misses the difference of scores by {:.0} % in a row: take more steps (or tolerance=), \
                  or a baseline other than {}, where the model may change faster than the steps see",
@@ -127,7 +128,7 @@ impl Explainer {
         merged.notes.extend(point.notes.iter().filter(|n| !explained.notes.contains(n)).cloned());
         merged.notes.extend(notes);
         let statistic = match &self.request.method {
-            Method::SmoothGrad(options) => options.statistic,
+            WhiteBox::SmoothGrad(options) => options.statistic,
             _ => Statistic::Mean,
         };
         let fresh = averages.outputs.iter().map(|o| o.tensor(rows, statistic)).collect::<Result<Vec<_>>>()?;

@@ -2,9 +2,7 @@
 
 use exegesis_attribute::Method;
 use exegesis_attribute::quadrature;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-use rand_distr::{Distribution, StandardNormal};
+use exegesis_perturb::random::{RowKey, Stream};
 
 /// A point at which a row is run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,12 +82,12 @@ impl Samples {
             Self::Random { samples, references, seed } => {
                 // References in turn from a random one on, and for each a place in every one of equal intervals: as random
                 // as independent draws, with far less sampling error.
-                let first = uniform(&mut numbers(*seed, (row, 0), "reference")) * *references as f64;
+                let first = numbers(*seed, (row, 0), "reference").uniform() * *references as f64;
                 let sample = k - references;
                 let reference = (first as usize + sample) % references;
                 let interval = (sample / references) as f64;
                 let intervals = samples.div_ceil(*references) as f64;
-                let place = (interval + uniform(&mut numbers(*seed, (row, k), "place"))) / intervals;
+                let place = (interval + numbers(*seed, (row, k), "place").uniform()) / intervals;
                 Point { place, reference, weight: 1.0 / *samples as f64, probe: 0.0 }
             }
             Self::References(references) => {
@@ -99,36 +97,21 @@ impl Samples {
     }
 }
 
-/// Random numbers of one point of one row, for one purpose: the same whatever else is drawn, and in which order.
-fn numbers(seed: u64, (row, k): (usize, usize), purpose: &str) -> ChaCha8Rng {
-    let mut key = [0u8; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(&(row as u64).to_le_bytes());
-    // FNV-1a.
-    let hash = purpose
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-    key[16..24].copy_from_slice(&hash.to_le_bytes());
-    let mut random = ChaCha8Rng::from_seed(key);
-    random.set_stream(k as u64);
-    random
-}
-
-/// Uniform in [0, 1), 53 bits.
-fn uniform(random: &mut ChaCha8Rng) -> f64 {
-    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+/// Random numbers of one point of one row, for one purpose.
+fn numbers(seed: u64, (row, k): (usize, usize), purpose: &str) -> Stream {
+    Stream::new(RowKey { seed, row: row as u64 }, purpose, k as u64)
 }
 
 /// Standard normal numbers of a point of a row, for the input called `input`.
 pub(super) fn normals(seed: u64, at: (usize, usize), input: &str, count: usize) -> Vec<f64> {
     let mut random = numbers(seed, at, input);
-    (0..count).map(|_| StandardNormal.sample(&mut random)).collect()
+    (0..count).map(|_| random.normal()).collect()
 }
 
 /// Numbers uniform in [-1, 1) of a row, for the input called `input`.
 pub(super) fn uniforms(seed: u64, row: usize, input: &str, count: usize) -> Vec<f64> {
     let mut random = numbers(seed, (row, 0), input);
-    (0..count).map(|_| 2.0 * uniform(&mut random) - 1.0).collect()
+    (0..count).map(|_| 2.0 * random.uniform() - 1.0).collect()
 }
 
 #[cfg(test)]

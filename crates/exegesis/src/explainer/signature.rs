@@ -7,7 +7,7 @@ use exegesis_runtime::Port;
 
 use crate::{Error, Inputs, Result};
 
-/// Sizes of one input; `None` where an axis counts rows and there are several.
+/// Sizes of one input; `None` where an axis counts rows and there are several, or where any size will do.
 type Sizes = Vec<Option<usize>>;
 
 /// Sizes of the inputs, and the values of those that are switches rather than data.
@@ -67,6 +67,23 @@ impl Signature {
             sizes.push((port.name.clone(), shape.iter().enumerate().map(size).collect()));
         }
         Ok(Self { sizes, switches })
+    }
+
+    /// As [`Signature::of`], with every size open that the model leaves open: one program for texts of any length.
+    ///
+    /// # Errors
+    /// As [`Signature::of`].
+    pub fn open(ports: &[Port], inputs: &Inputs, explained: &[String]) -> Result<Self> {
+        let mut signature = Self::of(ports, inputs, explained)?;
+        for (name, sizes) in &mut signature.sizes {
+            let declared = ports.iter().find(|p| p.name == *name).and_then(|p| p.shape.as_ref());
+            for (size, dim) in sizes.iter_mut().zip(declared.into_iter().flatten()) {
+                if dim.fixed().is_none() {
+                    *size = None;
+                }
+            }
+        }
+        Ok(signature)
     }
 
     /// The same with the number of rows fixed to that of `inputs`.

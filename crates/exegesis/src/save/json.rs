@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::explanation::{InputSummary, MethodResult, ModelSummary, Timings};
 use crate::prediction::RowPrediction;
-use crate::{Explanation, Plan};
+use crate::{Explanation, Plan, RowEvidence};
 
 /// Version of this layout.
 const SCHEMA: u32 = 1;
@@ -96,6 +96,9 @@ struct Totals {
     expected: Option<f64>,
     gap: Option<f64>,
     ledger: Option<Ledger>,
+    /// Of methods that ask the model.
+    #[serde(flatten)]
+    evidence: Option<RowEvidence>,
     /// By channel, for methods that keep two apart.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     channels: BTreeMap<&'static str, Channel>,
@@ -187,6 +190,7 @@ pub(super) fn value(explanation: &Explanation) -> Value {
         score: match explanation.score {
             exegesis_attribute::Score::Logit => "logit",
             exegesis_attribute::Score::Probability => "probability",
+            exegesis_attribute::Score::LogOdds => "log-odds",
         },
         output: &explanation.output,
         method: first,
@@ -235,7 +239,8 @@ fn totals(method: &MethodResult, row: usize) -> Totals {
         .as_ref()
         .filter(|_| channels.is_empty())
         .map(|table| table.row(row, totals.expected.unwrap_or(totals.sum), totals.sum).into());
-    Totals { sum: totals.sum, expected: totals.expected, gap: totals.gap, ledger, channels }
+    let evidence = method.evidence.get(row).cloned();
+    Totals { sum: totals.sum, expected: totals.expected, gap: totals.gap, ledger, evidence, channels }
 }
 
 /// The target of one row: a number, or numbers.

@@ -1,7 +1,6 @@
 //! Options of methods as they are written on the command line, `NAME:key=value,...`: reading them, and saying what they are.
 
-use crate::error::{Error, Result};
-use crate::method::ParameterInfo;
+use crate::{Error, ParameterInfo, Result};
 
 /// Parameters of a method, each with a default.
 pub trait Options: Default {
@@ -34,7 +33,7 @@ pub trait Options: Default {
         for (key, value) in pairs {
             if !Self::PARAMETERS.iter().any(|p| p.name == *key) {
                 let known: Vec<&str> = Self::PARAMETERS.iter().map(|p| p.name).collect();
-                return Err(Error::Request(format!(
+                return Err(Error(format!(
                     "method `{name}` has no option `{key}`; it has {}",
                     if known.is_empty() { "none".to_string() } else { known.join(", ") }
                 )));
@@ -46,9 +45,27 @@ pub trait Options: Default {
     }
 }
 
+/// Name and options of `NAME[:key=value,...]`.
+///
+/// # Errors
+/// An option that is not `key=value`.
+pub fn pairs(text: &str) -> Result<(&str, Vec<(&str, &str)>)> {
+    let (name, options) = text.split_once(':').unwrap_or((text, ""));
+    let mut pairs = vec![];
+    for option in options.split(',').filter(|o| !o.is_empty()) {
+        let Some(pair) = option.split_once('=') else {
+            return Err(Error(format!(
+                "`{option}` in `{text}` is not key=value; write {name}:key=value,..."
+            )));
+        };
+        pairs.push(pair);
+    }
+    Ok((name, pairs))
+}
+
 /// The error of a value that is none of `known`.
 pub fn unknown_value(key: &str, value: &str, known: &[&str]) -> Error {
-    Error::Request(format!("option {key}={value} is unknown; {key} is one of {}", known.join(", ")))
+    Error(format!("option {key}={value} is unknown; {key} is one of {}", known.join(", ")))
 }
 
 /// A number that `fits`.
@@ -57,7 +74,7 @@ pub fn unknown_value(key: &str, value: &str, known: &[&str]) -> Error {
 /// Another text; `wanted` says which numbers fit.
 pub fn number(key: &str, text: &str, fits: impl Fn(f64) -> bool, wanted: &str) -> Result<f64> {
     let number = text.parse::<f64>().ok().filter(|v| v.is_finite() && fits(*v));
-    number.ok_or_else(|| Error::Request(format!("option {key}={text} must be a number {wanted}")))
+    number.ok_or_else(|| Error(format!("option {key}={text} must be a number {wanted}")))
 }
 
 /// A whole number from 1 to `most`.
@@ -66,8 +83,7 @@ pub fn number(key: &str, text: &str, fits: impl Fn(f64) -> bool, wanted: &str) -
 /// Another text.
 pub fn count(key: &str, text: &str, most: usize) -> Result<usize> {
     let number = text.parse::<usize>().ok().filter(|n| (1..=most).contains(n));
-    number
-        .ok_or_else(|| Error::Request(format!("option {key}={text} must be a whole number from 1 to {most}")))
+    number.ok_or_else(|| Error(format!("option {key}={text} must be a whole number from 1 to {most}")))
 }
 
 /// A switch.
@@ -88,6 +104,7 @@ pub fn on_off_text(on: bool) -> String {
 }
 
 /// An enum of named choices, with `ALL`, `name` and `parse`.
+#[macro_export]
 macro_rules! choices {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -108,13 +125,15 @@ macro_rules! choices {
             }
 
             /// The choice called `text`.
-            pub(crate) fn parse(key: &str, text: &str) -> $crate::error::Result<Self> {
+            ///
+            /// # Errors
+            /// A text that is none.
+            pub fn parse(key: &str, text: &str) -> $crate::Result<Self> {
                 match text {
                     $($text => Ok(Self::$item),)+
-                    _ => Err($crate::options::unknown_value(key, text, &[$($text),+])),
+                    _ => Err($crate::unknown_value(key, text, &[$($text),+])),
                 }
             }
         }
     };
 }
-pub(crate) use choices;

@@ -1,0 +1,22 @@
+//! Why a black-box explanation can't be made.
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a black-box explanation can't be made.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The method, its options or the players do not fit the input.
+    #[error("{0}")]
+    Request(String),
+    /// What predicts gave something that is no score per row.
+    #[error("{0}")]
+    Predictor(String),
+    /// The predictor failed for a reason of its own, which it keeps.
+    #[error("the predictor failed: {0}")]
+    Failed(String),
+    /// Stopped by the user before there was a result.
+    #[error("stopped before there was a result")]
+    Stopped,
+}

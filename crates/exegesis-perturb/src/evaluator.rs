@@ -1,0 +1,161 @@
+//! Between a method and its game: nothing is asked twice, answers are checked, work can be watched and stopped.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustc_hash::FxHashMap;
+
+use crate::{Coalition, Error, Game, Result};
+
+/// How work is watched and stopped.
+pub struct Control<'a> {
+    /// Hears how many model rows of how many are done.
+    pub progress: &'a mut dyn FnMut(usize, usize),
+    /// Set by others to stop.
+    pub stop: Option<&'a AtomicBool>,
+}
+
+impl Control<'_> {
+    /// True if the user wants no more.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
+}
+
+/// Asks a [`Game`] for values, once per coalition.
+pub struct Evaluator<'a, 'c> {
+    game: &'a mut dyn Game,
+    known: FxHashMap<Coalition, f64>,
+    control: &'a mut Control<'c>,
+    expected: usize,
+    /// Answers to soft masks, which are not kept.
+    soft: usize,
+}
+
+impl<'a, 'c> Evaluator<'a, 'c> {
+    /// For one row; `control` may be shared with others that come after.
+    pub fn new(game: &'a mut dyn Game, control: &'a mut Control<'c>) -> Self {
+        Self { game, known: FxHashMap::default(), control, expected: 0, soft: 0 }
+    }
+
+    /// Number of players.
+    pub fn players(&self) -> usize {
+        self.game.players()
+    }
+
+    /// Says how many model rows there will be in all, for the progress that is shown.
+    pub fn expect(&mut self, rows: usize) {
+        self.expected = rows;
+        self.tell();
+    }
+
+    /// Distinct coalitions (and masks) that were asked for.
+    pub fn model_rows(&self) -> usize {
+        self.known.len() + self.soft
+    }
+
+    /// True if the user wants no more.
+    pub fn is_stopped(&self) -> bool {
+        self.control.is_stopped()
+    }
+
+    fn tell(&mut self) {
+        let done = self.model_rows().min(self.expected);
+        (self.control.progress)(done, self.expected);
+    }
+
+    /// The value of `coalition` if it was asked for before.
+    pub fn known(&self, coalition: &Coalition) -> Option<f64> {
+        self.known.get(coalition).copied()
+    }
+
+    /// The score with everybody present.
+    ///
+    /// # Errors
+    /// As [`Evaluator::values`].
+    pub fn full(&mut self) -> Result<f64> {
+        let full = Coalition::full(self.players());
+        Ok(self.values(&[full])?[0])
+    }
+
+    /// The score with nobody present.
+    ///
+    /// # Errors
+    /// As [`Evaluator::values`].
+    pub fn empty(&mut self) -> Result<f64> {
+        let empty = Coalition::empty(self.players());
+        Ok(self.values(&[empty])?[0])
+    }
+
+    /// Values of `coalitions`, in order.
+    ///
+    /// # Errors
+    /// A predictor that fails or gives no finite number per row; [`Error::Stopped`].
+    pub fn values(&mut self, coalitions: &[Coalition]) -> Result<Vec<f64>> {
+        let values = self.leading_values(coalitions)?;
+        if values.len() < coalitions.len() { Err(Error::Stopped) } else { Ok(values) }
+    }
+
+    /// Values of the leading coalitions: of all of them unless the user stops.
+    ///
+    /// # Errors
+    /// As [`Evaluator::values`], without stopping.
+    pub fn leading_values(&mut self, coalitions: &[Coalition]) -> Result<Vec<f64>> {
+        let mut fresh: Vec<&Coalition> = vec![];
+        let mut asked = rustc_hash::FxHashSet::default();
+        for coalition in coalitions {
+            if !self.known.contains_key(coalition) && asked.insert(coalition) {
+                fresh.push(coalition);
+            }
+        }
+        for chunk in fresh.chunks(self.game.rows_at_once().max(1)) {
+            if self.is_stopped() {
+                break;
+            }
+            let owned: Vec<Coalition> = chunk.iter().map(|c| (*c).clone()).collect();
+            let values = self.game.values(&owned)?;
+            check(&values, owned.len())?;
+            self.known.extend(owned.into_iter().zip(values));
+            self.tell();
+        }
+        Ok(coalitions.iter().map_while(|c| self.known(c)).collect())
+    }
+
+    /// Values under soft masks, each with a number from 0 (taken out) to 1 (present) per player, of the leading masks: of
+    /// all unless the user stops.
+    ///
+    /// # Errors
+    /// A game without soft masks, and as [`Evaluator::values`].
+    pub fn soft_values(&mut self, masks: &[Vec<f32>]) -> Result<Vec<f64>> {
+        let mut all = Vec::with_capacity(masks.len());
+        for chunk in masks.chunks(self.game.rows_at_once().max(1)) {
+            if self.is_stopped() {
+                break;
+            }
+            let values = self.game.soft_values(chunk)?;
+            check(&values, chunk.len())?;
+            all.extend(values);
+            self.soft += chunk.len();
+            self.tell();
+        }
+        Ok(all)
+    }
+}
+
+/// # Errors
+/// Another number of values than rows, or one that is not finite.
+pub(crate) fn check(values: &[f64], rows: usize) -> Result<()> {
+    if values.len() != rows {
+        return Err(Error::Predictor(format!(
+            "the predictor gave {} score(s) for {rows} row(s); it has to give one per row",
+            values.len()
+        )));
+    }
+    let bad = values.iter().filter(|v| !v.is_finite()).count();
+    if bad > 0 {
+        return Err(Error::Predictor(format!(
+            "the predictor gave {bad} score(s) of {rows} that are not finite on changed inputs; choose a baseline or \
+             imputer that stays within what the model knows"
+        )));
+    }
+    Ok(())
+}
