@@ -80,6 +80,7 @@ impl Explainer {
         compile_seconds += scorer.compile_seconds();
         let program = scorer.program().unwrap_or_else(|| Arc::clone(&clean));
         let run_seconds = started.elapsed().as_secs_f64() - scorer.compile_seconds();
+        let model_seconds = scorer.model_seconds();
         let kept = scorer.given_rows(all.len());
         let names = scorer.names().to_vec();
         if all.len() < rows {
@@ -152,6 +153,7 @@ impl Explainer {
             result.arrays = arrays;
             result.evidence = all.into_iter().map(|f| f.evidence).collect();
         }
+        explanation.provenance.timings.model = Some(model_seconds);
         Ok(explanation)
     }
 
