@@ -18,7 +18,7 @@ const CLASSES: usize = 3;
 
 /// `softmax(x W + b)` of known weights.
 fn linear(batch: Dim) -> (Model, Vec<f64>) {
-    let weights: Vec<f64> = (0..COLUMNS * CLASSES).map(|i| ((i * 7 + 3) as f64 * 0.9).sin()).collect();
+    let weights = weights();
     let mut graph = Graph::default();
     let x = graph.add_input("x", DType::F32, vec![batch, Dim::Fixed(COLUMNS)]);
     let mut b = Builder::new(&mut graph, "linear").unwrap();
@@ -32,10 +32,14 @@ fn linear(batch: Dim) -> (Model, Vec<f64>) {
     (Model::from_bytes(&onnx::write_bytes(&graph).unwrap()).unwrap(), weights)
 }
 
+fn weights() -> Vec<f64> {
+    (0..COLUMNS * CLASSES).map(|i| ((i * i) as f64 * 0.7 + 1.0).sin()).collect()
+}
+
+/// Rows along the weights of one class after the other, which then win.
 fn rows(count: usize) -> Inputs {
-    // Rows of both signs: other classes win.
-    let sign = |i: usize| if i / COLUMNS % 2 == 0 { 1.0 } else { -1.0 };
-    let x = (0..count * COLUMNS).map(|i| sign(i) * (1.0 + (i * 5 + 1) as f64 * 0.37).cos()).collect();
+    let weight = |i: usize| weights()[i % COLUMNS * CLASSES + i / COLUMNS % CLASSES];
+    let x = (0..count * COLUMNS).map(|i| 2.0 * weight(i) + 0.1 * i as f64 / COLUMNS as f64).collect();
     Inputs::new().with("x", Tensor::from_f64(DType::F32, [count, COLUMNS], x).unwrap())
 }
 
