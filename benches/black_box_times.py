@@ -26,6 +26,8 @@ model has them. FOLDER/runs/MODEL-METHOD-SEED.npz has `values` per player (RISE,
 SLALOM also `ids`, `mask`, `scores` (logit 1 less logit 0) of the rows it drew, `value` and `importance` per player and `mse`,
 that of its fit on these rows. FOLDER/reference-MODEL.npz has `shapley`, `standard_error` (antithetic permutations) and `owen`
 (all coalitions of the linkage).
+
+Needs shap 0.51, lime 0.2.0.1, dianna 1.8.1 and slalom-explanations 0.1.2 beside what the models need.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ METHODS = {
     "efficientnet": [*SHAPLEY, "partition-shap", "partition-pixels", "lime", "rise"],
     "text": [*SHAPLEY, "partition-shap", "lime", "rise", "slalom-eff", "slalom-fidel"],
 }
-# How many times the budget the reference takes; a picture for EfficientNet costs a thousand times what a row of the table does.
+# How many times the budget the reference takes; a picture costs EfficientNet 20 ms of two threads.
 TIMES = {"table": 200, "mnist": 200, "efficientnet": 40, "text": 200}
 Found = dict[str, object]
 
