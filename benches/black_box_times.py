@@ -5,10 +5,11 @@
     python black_box_times.py time [--model table]... [--method kernel-shap]... [--seeds 3] [--rows N]
 
 `time` prints a JSON line per model, method and seed: `seconds`, `model_seconds` of them inside ONNX Runtime (2 threads),
-`processor_seconds` and `model_processor_seconds` the same in time of all threads (which other work on the machine leaves nearly
-alone), the machine's `load` (above 2, the first two are mostly waiting), `rows` the model was given, and where there is a reference for what the method estimates `error`, the root mean square difference over that of the
-reference. `reference` prints the standard error likewise. All methods of a model may use the same rows: table 2,000, mnist
-1,000, efficientnet 500, text 1,000; SLALOM 5,000. A method runs once with few rows before it is timed.
+`processor_seconds` and `model_processor_seconds` the same in time of all threads, which other work on the machine disturbs
+less, its `load` (above 2, the first two are mostly waiting), `rows` the model was given, and where there is a reference for
+what the method estimates `error`, the root mean square difference over that of the reference. `reference` prints the standard
+error likewise. All methods of a model may use the same rows: table 2,000, mnist 1,000, efficientnet 500, text 1,000; SLALOM
+5,000. A method runs once with few rows before it is timed. Another `--removal` needs a `--folder` of its own.
 
 | method | what runs |
 |---|---|
