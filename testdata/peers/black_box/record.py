@@ -342,7 +342,8 @@ def record_permutation():
         np.random.seed(7)
         explainer = shap.explainers.Permutation(predictor, shap.maskers.Independent(background))
         np.random.seed(7)
-        values = explainer(row[None], max_evals=count * (2 * players + 1), silent=True).values[0]
+        values = explainer(row[None], max_evals=count * (2 * players + 1), error_bounds=True, silent=True)
+        deviation, values = values.error_std[0], values.values[0]
         # The orders that it drew: shuffled in place, each from the one before.
         np.random.seed(7)
         order, orders = np.arange(players), []
@@ -351,16 +352,17 @@ def record_permutation():
             orders.append(order.copy())
         walks = [walk(of, path) for order in orders for path in (order, order[::-1])]
         close(np.mean(walks, 0), values)
+        close(np.std(walks, 0), deviation)
         forward = np.mean([walk(of, order) for order in orders], 0)
         cases.append(
             stated(name, predictor, row, background)
             | {"orders": orders, "antithetic": values, "forward": forward}
-            | {"deviation": np.std(walks, 0)}
+            | {"deviation": deviation}
         )
     by = {
         "antithetic": f"{SHAP}, explainers.Permutation(max_evals=orders*(2n+1)): each order and its reverse",
         "forward": "record.py, walk(): the orders alone",
-        "deviation": "record.py: over the walks of both directions, divided by their number",
+        "deviation": f"{SHAP}, error_std: of the walks of both directions, divided by their number",
     }
     write("permutation", {"made_by": by, "cases": cases})
 
