@@ -4,15 +4,15 @@
 
 | name | model | row | players | absent players |
 |---|---|---|---|---|
-| `table` | MLP 30-32-16-2, trained here on `breast-cancer.csv` | a benign case | 30 columns | mean of the training rows |
+| `table` | MLP 30-32-16-2 trained on `breast-cancer.csv` | a benign case | 30 columns | mean of the training rows |
 | `mnist` | `mnist-cnn.onnx` | test picture 0, a one | 49 patches of 4 x 4 | 0 |
 | `efficientnet` | `efficientnet-lite0.onnx` | `chelsea.png` | 49 patches of 32 x 32 | 0, the mean grey |
-| `text` | `sentiment.onnx` of the crate's assets, or without it a stand-in with random weights | a sentence | its tokens | deleted, or `[MASK]` |
+| `text` | `sentiment.onnx` of the assets, or a stand-in with random weights | a sentence | tokens | deleted, or `[MASK]` |
 
 The score is the model's own output (logits; probabilities for `mnist`) of the class it predicts. Needs the fixtures
-(`fixtures/fetch`), numpy, onnxruntime, scikit-image and tokenizers; torch for what is trained or drawn here. Beside the models
-FOLDER gets NAME.npz: `row`, `absent` (input-shaped) or `ids`, `players` (the player of each element), `target`, `linkage`
-(a hierarchy of players: `partition-shap` runs on it), `score/empty`, `score/full`.
+(`fixtures/fetch`), numpy, scipy, onnxruntime, pillow and tokenizers; torch for what is trained or drawn here. Beside the
+models FOLDER gets NAME.npz: `row`, `absent` (input-shaped) or `ids`, `players` (the player of each element), `target`,
+`linkage` (a hierarchy of players: `partition-shap` runs on it), `score/empty`, `score/full`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ class Problem:
 class Features(Problem):
     """Elements of one float input; each belongs to a player."""
 
-    def __init__(self, name: str, model: Timed, row: np.ndarray, absent: np.ndarray, players: np.ndarray, linkage: np.ndarray) -> None:
+    def __init__(
+        self, name: str, model: Timed, row: np.ndarray, absent: np.ndarray, players: np.ndarray, linkage: np.ndarray
+    ) -> None:
         super().__init__(name, model)
         self.row, self.absent, self.players, self.linkage = row, absent, players, linkage
         self.count = int(players.max()) + 1
@@ -300,7 +302,9 @@ def main() -> None:
     for name in MODELS:
         found = problem(name, folder)
         np.savez(folder / f"{name}.npz", **found.stated())
-        print(f"{name}: {found.count} players, class {found.target}, {found.empty:.4f} without any, {found.full:.4f} with all")
+        print(
+            f"{name}: {found.count} players, class {found.target}, {found.empty:.4f} without any, {found.full:.4f} with all"
+        )
 
 
 if __name__ == "__main__":

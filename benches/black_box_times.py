@@ -5,26 +5,27 @@
     python black_box_times.py time [--model table]... [--method kernel-shap]... [--seeds 3] [--rows N]
 
 `time` prints a JSON line per model, method and seed: `seconds`, `model_seconds` of them inside ONNX Runtime (2 threads),
-`processor_seconds` of all threads, the machine's `load` (run it alone: 2 and more mean waiting), `rows` the model was given, and where there is a reference for what the method estimates `error`, the root mean square difference over that of the
-reference. `reference` prints the standard error likewise. All methods of a model may use the same rows: table 2,000, mnist 1,000,
-efficientnet 500, text 1,000; SLALOM 5,000. A method runs once with few rows before it is timed.
+`processor_seconds` of all threads, the machine's `load` (run it alone: above 2 means waiting), `rows` the model was given,
+and where there is a reference for what the method estimates `error`, the root mean square difference over that of the
+reference. `reference` prints the standard error likewise. All methods of a model may use the same rows: table 2,000, mnist
+1,000, efficientnet 500, text 1,000; SLALOM 5,000. A method runs once with few rows before it is timed.
 
 | method | what runs |
 |---|---|
-| `kernel-shap` | `shap.KernelExplainer`, `l1_reg=False`; `kernel-shap-default` with shap's default, which keeps 10 players |
+| `kernel-shap` | `shap.KernelExplainer`, `l1_reg=False` (`kernel-shap-default`: shap's default, 10 players are kept) |
 | `permutation-shap` | `shap.explainers.Permutation` |
 | `partition-shap` | `shap.explainers.Partition` over the linkage of the model's npz; its default batch of 10 |
-| `partition-pixels` | the same with `shap.maskers.Image`, which halves the picture down to pixels; summed over patches |
+| `partition-pixels` | the same with `shap.maskers.Image`, which halves the picture to pixels; summed over patches |
 | `lime` | `LimeTabularExplainer` (quartiles), `LimeImageExplainer`, `LimeTextExplainer`, all players in the fit |
 | `rise` | dianna's `RISETabular`, `RISEImage` (grid 7, given p = 1/2), `RISEText` |
 | `slalom-eff`, `slalom-fidel` | `SLALOMLocalExplanantions`: short texts and Adam; deletions and alternating least squares |
 
-shap and SLALOM take players as coalitions in their own form (rows of zeros and ones; token ids), lime and dianna the row itself:
-pictures as they are, texts as strings of tokens. Outputs are the model's own, so that lime sees logits where the model
-has them. FOLDER/runs/MODEL-METHOD-SEED.npz has `values` per player (RISE, pixels: also `map`) and the figures, for SLALOM also
-`ids`, `mask`, `scores` (logit 1 less logit 0) of the rows it drew, `value` and `importance` per player and `mse`, that of its fit
-on these rows.
-FOLDER/reference-MODEL.npz has `shapley`, `standard_error` (antithetic permutations), `owen` (all coalitions of the linkage).
+shap and SLALOM take players as coalitions in their own form (rows of zeros and ones; token ids), lime and dianna the row
+itself: pictures as they are, texts as strings of tokens. Outputs are the model's own, so that lime sees logits where the
+model has them. FOLDER/runs/MODEL-METHOD-SEED.npz has `values` per player (RISE, pixels: also `map`) and the figures, for
+SLALOM also `ids`, `mask`, `scores` (logit 1 less logit 0) of the rows it drew, `value` and `importance` per player and `mse`,
+that of its fit on these rows. FOLDER/reference-MODEL.npz has `shapley`, `standard_error` (antithetic permutations) and `owen`
+(all coalitions of the linkage).
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def kernel_shap(given: Problem, rows: int, seed: int, l1_reg: object = False) ->
 def permutation_shap(given: Problem, rows: int, seed: int) -> Found:
     import shap
 
-    explainer = shap.explainers.Permutation(given.scores, shap.maskers.Independent(np.zeros((1, given.count))), seed=seed)
+    explainer = shap.explainers.Permutation(
+        given.scores, shap.maskers.Independent(np.zeros((1, given.count))), seed=seed
+    )
     budget = max(rows, 2 * given.count + 1)
     found = explainer(np.ones((1, given.count)), max_evals=budget, batch_size=given.at_a_time, silent=True)
     return {"values": found.values[0]}
@@ -154,7 +157,9 @@ def rise(given: Problem, rows: int, seed: int) -> Found:
 
         explainer = RISETabular(breast_cancer()[0], n_masks=rows, p_keep=0.5)
         run = lambda x: by_parts(given, np.asarray(x, np.float32))  # noqa: E731
-        found = explainer.explain(run, given.row[0], labels=[given.target], mask_type="mean", batch_size=given.at_a_time)
+        found = explainer.explain(
+            run, given.row[0], labels=[given.target], mask_type="mean", batch_size=given.at_a_time
+        )
         return {"values": np.asarray(found)[0]}
     if isinstance(given, Tokens):
         from dianna.methods.rise_text import RISEText
@@ -191,7 +196,9 @@ def slalom(given: Tokens, rows: int, seed: int, fidel: bool) -> Found:
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
             ids, mask = input_ids.numpy(), attention_mask.numpy().astype(np.int64)
-            own = np.where(ids == 101, given.first, np.where(ids == 102, given.last, np.where(mask == 0, given.pad, ids - moved)))
+            own = np.where(
+                ids == 101, given.first, np.where(ids == 102, given.last, np.where(mask == 0, given.pad, ids - moved))
+            )
             logits = given.model(own, mask)
             for key, value in [("ids", own), ("mask", mask), ("scores", logits[:, 1] - logits[:, 0])]:
                 seen[key].append(value)
@@ -201,7 +208,9 @@ def slalom(given: Tokens, rows: int, seed: int, fidel: bool) -> Found:
     if fidel:
         surrogate = fidelity_fit(runtime, players, rows)
     else:
-        explainer = SLALOMLocalExplanantions(runtime, n_samples=rows, device="cpu", modes=["value", "imp"], pad_token_id=0)
+        explainer = SLALOMLocalExplanantions(
+            runtime, n_samples=rows, device="cpu", modes=["value", "imp"], pad_token_id=0
+        )
         explainer.get_signed_importance_for_tokens(players)
         surrogate = explainer.curr_slalom_model
     at = surrogate.indexer[torch.tensor(players)]
@@ -265,7 +274,15 @@ def few(given: Problem, method: str) -> int:
     return 64 if method.startswith("slalom") else 2 * given.count + 2
 
 
-def run_peer(model: str, method: str, rows: int | None = None, seed: int = 0, folder: Path = FOLDER, removal: str = "delete", warm: bool = True) -> dict:
+def run_peer(
+    model: str,
+    method: str,
+    rows: int | None = None,
+    seed: int = 0,
+    folder: Path = FOLDER,
+    removal: str = "delete",
+    warm: bool = True,
+) -> dict:
     """One run of a peer: figures, and `values` per player. Saves them under FOLDER/runs."""
     given = problem(model, folder, removal=removal)
     rows = rows or (SLALOM_ROWS if method.startswith("slalom") else ROWS[model])
@@ -279,7 +296,12 @@ def run_peer(model: str, method: str, rows: int | None = None, seed: int = 0, fo
         start, processor = time.perf_counter(), time.process_time()
         found = RUNS[method](given, rows, seed)
         seconds, processor = time.perf_counter() - start, time.process_time() - processor
-    figures = {"seconds": seconds, "model_seconds": given.model.seconds, "processor_seconds": processor, "rows": given.model.rows}
+    figures = {
+        "seconds": seconds,
+        "model_seconds": given.model.seconds,
+        "processor_seconds": processor,
+        "rows": given.model.rows,
+    }
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / f"runs/{model}-{method}-{seed}.npz", **found, **figures)
     return found | figures
@@ -370,7 +392,10 @@ def main() -> None:
     options = parser.parse_args()
     for model in options.model or MODELS:
         if options.command == "reference":
-            print(json.dumps(write_reference(model, options.times or TIMES[model], options.folder, options.removal)), flush=True)
+            print(
+                json.dumps(write_reference(model, options.times or TIMES[model], options.folder, options.removal)),
+                flush=True,
+            )
             continue
         for method in options.method or METHODS[model]:
             if method not in METHODS[model]:

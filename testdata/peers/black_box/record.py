@@ -315,7 +315,10 @@ def record_kernel():
             background = games()["real-set"][2][:1]
         np.random.seed(0)
         explainer, values = kernel_shap(predictor, row, background, samples)
-        masks, weights = explainer.maskMatrix[: explainer.nsamplesAdded], explainer.kernelWeights[: explainer.nsamplesAdded]
+        masks, weights = (
+            explainer.maskMatrix[: explainer.nsamplesAdded],
+            explainer.kernelWeights[: explainer.nsamplesAdded],
+        )
         of = worth(predictor, row, background)
         outputs = np.array([of(np.flatnonzero(mask)) for mask in masks])
         empty, full = of(()), of(range(len(row)))
@@ -323,7 +326,9 @@ def record_kernel():
         # Weighted least squares with the sum of the values fixed, by its Lagrange conditions.
         normal = masks.T @ (weights[:, None] * masks)
         system = np.block([[normal, np.ones((len(row), 1))], [np.ones((1, len(row))), np.zeros((1, 1))]])
-        right = np.concatenate([masks.T @ (weights[:, None] * (outputs - empty).reshape(len(masks), -1)), [np.ravel(full - empty)]])
+        right = np.concatenate(
+            [masks.T @ (weights[:, None] * (outputs - empty).reshape(len(masks), -1)), [np.ravel(full - empty)]]
+        )
         close(np.linalg.solve(system, right)[:-1].reshape(values.shape), values, 1e-8)
         cases.append(
             stated(name, predictor, row, background)
