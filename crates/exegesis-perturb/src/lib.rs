@@ -50,6 +50,8 @@ mod partition_shap;
 mod permutation_shap;
 mod players;
 pub mod random;
+#[cfg(test)]
+mod recorded;
 mod rise;
 mod shapley;
 pub mod slalom;

@@ -287,3 +287,31 @@ fn with(context: &Coalition, members: &[usize]) -> Coalition {
     members.iter().for_each(|player| both.insert(*player));
     both
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorded::{Stated, cases, distance, numbers, played, rows};
+
+    #[test]
+    fn trees_of_shap_have_its_values_with_and_without_a_budget() {
+        let mut compared = 0;
+        for case in cases("partition") {
+            let Some(mut game) = Stated::of(&case) else { continue };
+            let pairs: Vec<[usize; 2]> =
+                rows(&case["linkage"]).iter().map(|row| [row[0] as usize, row[1] as usize]).collect();
+            let tree = Hierarchy::joined(pairs.len() + 1, &pairs).unwrap();
+            let with = |samples| PartitionShap { samples, at_once: 1, ..PartitionShap::default() };
+            let exact = played(&mut game, |e| with(1 << 20).over(&tree, e));
+            assert!(distance(&exact.values, &numbers(&case["values"])) < 1e-9, "{}", case["name"]);
+            assert_eq!(Some(exact.model_rows as u64), case["rows"].as_u64());
+            assert_eq!(tree.rows(), exact.model_rows);
+            let budget = case["budget"].as_u64().unwrap() as usize;
+            let within = played(&mut game, |e| with(budget).over(&tree, e));
+            assert!(distance(&within.values, &numbers(&case["within_budget"])) < 1e-9, "{}", case["name"]);
+            assert_eq!(Some(within.model_rows as u64), case["budget_rows"].as_u64());
+            compared += 1;
+        }
+        assert_eq!(compared, 4);
+    }
+}

@@ -281,6 +281,7 @@ fn marginals(order: &[usize], walk: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Game;
 
     /// By hand for `v(S) = |S|^2` but 10 more with players 0 and 2 together.
     #[test]
@@ -293,5 +294,24 @@ mod tests {
         // Forward 1, 3 + 10, 5 for players 2, 0, 1; reversed 1, 3, 5 + 10 for players 1, 0, 2.
         assert_eq!(marginals(&order, &walk), [(13.0 + 3.0) / 2.0, (5.0 + 1.0) / 2.0, (1.0 + 15.0) / 2.0]);
         assert_eq!(walk.len(), 2 * 3);
+    }
+
+    #[test]
+    fn given_orders_have_the_values_of_shap() {
+        use crate::recorded::{Stated, cases, distance, numbers, played, rows};
+        let mut compared = 0;
+        for case in cases("permutation") {
+            let Some(mut game) = Stated::of(&case) else { continue };
+            let n = game.players();
+            let mut mean = Mean { pairs: 0, values: vec![0.0; n], squares: vec![0.0; n] };
+            for order in rows(&case["orders"]) {
+                let order: Vec<usize> = order.iter().map(|p| *p as usize).collect();
+                let walk = played(&mut game, |evaluator| evaluator.values(&coalitions(&order)));
+                mean.add(&marginals(&order, &walk));
+            }
+            assert!(distance(&mean.values, &numbers(&case["antithetic"])) < 1e-9, "{}", case["name"]);
+            compared += 1;
+        }
+        assert_eq!(compared, 3);
     }
 }

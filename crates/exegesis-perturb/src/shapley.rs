@@ -161,3 +161,24 @@ impl Sums {
         self.inside.iter().map(|inside| inside - self.everywhere).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorded::{Stated, cases, distance, numbers, played};
+
+    #[test]
+    fn values_are_those_of_shap() {
+        let mut compared = 0;
+        for case in cases("shapley") {
+            let Some(mut game) = Stated::of(&case) else { continue };
+            let found = played(&mut game, exact);
+            for by in ["plain", "exact", "kernel"] {
+                assert!(distance(&found.values, &numbers(&case[by])) < 1e-9, "{} {by}", case["name"]);
+            }
+            assert!((found.base_value.unwrap() - case["empty"].as_f64().unwrap()).abs() < 1e-12);
+            compared += 1;
+        }
+        assert_eq!(compared, 7);
+    }
+}

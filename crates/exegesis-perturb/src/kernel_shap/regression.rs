@@ -193,6 +193,39 @@ mod tests {
         }
     }
 
+    /// With the coalitions that shap drew, its weights and its outputs: its values.
+    #[test]
+    fn a_fit_to_shap_s_coalitions_is_shap_s() {
+        use crate::recorded::{cases, distance, numbers, rows};
+        for case in cases("kernel") {
+            let coalitions: Vec<Coalition> =
+                rows(&case["coalitions"]).iter().map(|z| Coalition::of(z.len(), |p| z[p] == 1.0)).collect();
+            let weights = numbers(&case["weights"]);
+            // Of each of the model's outputs, where it has several.
+            let column = |value: &serde_json::Value| match value[0].as_array() {
+                None => vec![numbers(value)],
+                Some(first) => {
+                    (0..first.len()).map(|c| rows(value).iter().map(|row| row[c]).collect()).collect()
+                }
+            };
+            let ends = |key: &str| case[key].as_f64().map_or_else(|| numbers(&case[key]), |v| vec![v]);
+            let (empty, full) = (ends("empty"), ends("full"));
+            for (at, (outputs, values)) in
+                column(&case["outputs"]).iter().zip(column(&case["values"])).enumerate()
+            {
+                let all: Vec<Row<'_>> = (0..coalitions.len())
+                    .map(|i| Row {
+                        coalition: &coalitions[i],
+                        weight: weights[i],
+                        gain: outputs[i] - empty[at],
+                    })
+                    .collect();
+                let fit = Regression::fit(values.len(), full[at] - empty[at], &all).unwrap();
+                assert!(distance(&fit.values(), &values) < 1e-8, "{} output {at}", case["name"]);
+            }
+        }
+    }
+
     /// What the coalitions do not tell apart shares equally.
     #[test]
     fn open_values_share_equally() {
