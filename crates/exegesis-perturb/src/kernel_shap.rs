@@ -19,6 +19,9 @@ use regression::{DrawnPair, Regression, Row};
 /// Most coalitions of an enumeration that are kept, so that one that is stopped leaves something.
 const MOST_KEPT: usize = 1 << 16;
 
+/// Pairs that are put together before the game is asked.
+const PAIRS_AT_ONCE: usize = 1 << 13;
+
 /// Options of `kernel-shap`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelShap {
@@ -119,9 +122,14 @@ impl KernelShap {
         evaluator.expect(all.unwrap_or(self.samples));
         // With a tolerance the errors are looked at now and then, with none only when all is asked for.
         let mut drawn = if self.tolerance.is_some() { 2 * n } else { usize::MAX };
+        let mut known = 0;
         loop {
-            let has_more = plan.draw(drawn);
-            let known = ask(evaluator, &plan, least)?;
+            let has_more = plan.draw(drawn.min(plan.drawn().len() + PAIRS_AT_ONCE));
+            let planned = plan.full().len() + plan.drawn().len();
+            known = ask(evaluator, &plan, known, least)?;
+            if has_more && known == planned && plan.drawn().len() < drawn {
+                continue;
+            }
             let mut found = self.fitted(evaluator, &plan, known)?;
             let total = found.total.unwrap_or_default();
             if found.is_partial || !has_more {
@@ -162,7 +170,7 @@ impl KernelShap {
             found.warnings.push(format!(
                 "stopped after {} of {} model rows: the values are those of what was known by then",
                 found.model_rows,
-                2 * planned + 2
+                if plan.is_exact() { 2 * planned + 2 } else { self.samples }
             ));
         }
         if evaluator.is_constant() {
@@ -227,16 +235,16 @@ impl KernelShap {
     }
 }
 
-/// Asks for everybody, nobody and the pairs of the plan; gives how many leading pairs are known.
+/// Asks for everybody, nobody and the pairs of the plan from number `from` on; gives how many leading pairs are known.
 ///
 /// # Errors
 /// Being stopped before `least` rows, and those of the game.
-fn ask(evaluator: &mut Evaluator<'_, '_>, plan: &Plan, least: usize) -> Result<usize> {
+fn ask(evaluator: &mut Evaluator<'_, '_>, plan: &Plan, from: usize, least: usize) -> Result<usize> {
     let n = evaluator.players();
     let mut wanted = vec![Coalition::empty(n), Coalition::full(n)];
-    for pair in plan.full().iter().map(|(c, _)| c).chain(plan.drawn()) {
+    for pair in plan.full().iter().map(|(c, _)| c).chain(plan.drawn()).skip(from) {
         wanted.extend([pair.clone(), pair.complement()]);
     }
-    let known = evaluator.leading_values(&wanted)?.len();
+    let known = 2 * from + evaluator.leading_values(&wanted)?.len();
     if known < least { Err(Error::StoppedShort { done: known, needed: least }) } else { Ok((known - 2) / 2) }
 }
