@@ -38,8 +38,11 @@ mod coalition;
 mod error;
 mod evaluator;
 mod game;
+mod hierarchy;
 mod imputer;
 mod kernel_shap;
+#[allow(dead_code)] // `lime` fits by it.
+mod least_squares;
 mod lime;
 mod method;
 mod occlusion;
@@ -47,15 +50,19 @@ mod partition_shap;
 mod permutation_shap;
 mod players;
 pub mod random;
+#[cfg(test)]
+mod recorded;
 mod rise;
 mod shapley;
 pub mod slalom;
+mod tolerance;
 
 pub use attribution::Attribution;
 pub use coalition::Coalition;
 pub use error::{Error, Result};
 pub use evaluator::{Control, Evaluator};
 pub use game::{Deleted, Game, Masked, Predictor, Sequences};
+pub use hierarchy::HierarchyChoice;
 pub use imputer::Imputer;
 pub use kernel_shap::KernelShap;
 pub use lime::Lime;

@@ -237,6 +237,7 @@ fn found(attribution: perturb::Attribution, players: &perturb::Players, names: &
                 .standard_errors
                 .as_ref()
                 .map(|errors| errors.iter().copied().fold(0.0, f64::max)),
+            is_partial: attribution.is_partial,
             slalom: None,
         },
         warnings: attribution.warnings,

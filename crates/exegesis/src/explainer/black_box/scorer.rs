@@ -178,7 +178,9 @@ impl<'a> Scorer<'a> {
         match (self.failure.take(), error) {
             (Some(failure), _) => failure,
             (None, error @ perturb::Error::Predictor(_)) => Error::input(format!("{error}.")),
-            (None, error @ perturb::Error::Stopped) => Error::new(ErrorKind::Other, format!("{error}.")),
+            (None, error @ (perturb::Error::Stopped | perturb::Error::StoppedShort { .. })) => {
+                Error::new(ErrorKind::Other, format!("{error}. Let it run longer, or ask for less."))
+            }
             (None, error) => Error::usage(format!("{error}.")),
         }
     }
