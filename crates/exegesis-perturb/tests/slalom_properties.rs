@@ -74,7 +74,7 @@ proptest! {
         let mut reversed = x.clone();
         reversed.reverse();
         prop_assert!((evaluate(&p, 5, &reversed).unwrap() - f).abs() < 1e-12);
-        let alone = evaluate(&p, 5, &vec![x[0]; 4]).unwrap();
+        let alone = evaluate(&p, 5, &[x[0]; 4]).unwrap();
         prop_assert!((alone - p.values[x[0]]).abs() < 1e-12);
         let of_text = || x.iter().map(|t| p.values[*t]);
         let least = of_text().fold(f64::INFINITY, f64::min);
@@ -97,16 +97,16 @@ proptest! {
     #[test]
     fn derivatives_match_differences(p in surrogate(5), x in text(5)) {
         let scores = score_text(&p, 5, &x).unwrap();
-        let mut attention = vec![0.0; 5];
+        let mut attention = [0.0; 5];
         x.iter().zip(&scores.alpha).for_each(|(t, a)| attention[*t] += a);
         let mut sum = 0.0;
-        for t in 0..5 {
+        for (t, share) in attention.iter().enumerate() {
             let moved = |by: f64| {
                 let mut other = p.clone();
                 other.importances[t] += by;
                 evaluate(&other, 5, &x).unwrap()
             };
-            let slope = attention[t] * (p.values[t] - scores.score);
+            let slope = share * (p.values[t] - scores.score);
             prop_assert!((slope - (moved(1e-6) - moved(-1e-6)) / 2e-6).abs() < 1e-7);
             sum += slope;
         }

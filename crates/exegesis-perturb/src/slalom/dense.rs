@@ -185,7 +185,8 @@ mod tests {
             for i in 0..5 {
                 let pull = b[i] - (0..5).map(|j| a[i * 5 + j] * solution[j]).sum::<f64>();
                 prop_assert!(solution[i] >= 0.0);
-                prop_assert!(if solution[i] > 0.0 { pull.abs() < 1e-8 } else { pull < 1e-8 });
+                let is_optimal = if solution[i] > 0.0 { pull.abs() < 1e-8 } else { pull < 1e-8 };
+                prop_assert!(is_optimal);
             }
         }
     }
