@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod golden;
+
 use std::sync::atomic::AtomicBool;
 
 use exegesis_perturb::random::{RowKey, Stream};

@@ -19,14 +19,15 @@ pub struct RowEvidence {
     /// True if the user stopped it: the values are those of what was known by then.
     pub is_partial: bool,
     /// The fit of SLALOM.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub slalom: Option<SlalomRow>,
 }
 
 /// A text and the SLALOM that was fitted to it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SlalomRow {
     /// The fit.
+    #[serde(flatten)]
     pub fitted: Fitted,
     /// Positions of each player in the row.
     pub positions: Vec<Vec<usize>>,
