@@ -17,14 +17,15 @@ pub struct RowEvidence {
     /// Largest standard error of a player's value.
     pub largest_standard_error: Option<f64>,
     /// The fit of SLALOM.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub slalom: Option<SlalomRow>,
 }
 
 /// A text and the SLALOM that was fitted to it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SlalomRow {
     /// The fit.
+    #[serde(flatten)]
     pub fitted: Fitted,
     /// Positions of each player in the row.
     pub positions: Vec<Vec<usize>>,

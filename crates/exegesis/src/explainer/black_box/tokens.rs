@@ -2,12 +2,13 @@
 
 use exegesis_perturb as perturb;
 use exegesis_perturb::random::RowKey;
+use exegesis_perturb::slalom::SlalomType;
 use exegesis_perturb::{Control, FROZEN, ImputerChoice};
 
 use super::Found;
 use super::scorer::{Scorer, ids, numbers};
 use crate::explainer::Explainer;
-use crate::explanation::RowEvidence;
+use crate::explanation::{RowEvidence, SlalomRow};
 use crate::{Error, Inputs, Result};
 
 /// The text of the row at hand.
@@ -150,20 +151,28 @@ pub(super) fn slalom(
         perturb::Players::new(vec![of_cell(&tokens.positions, tokens.length)], perturb::Layout::Sequence)
             .map_err(|e| Error::usage(format!("{e}.")))?;
     let per_cell = |values: &[f64], shared: bool| players.spread(0, values, shared);
+    let of_types = |get: fn(&SlalomType) -> f64| {
+        let values: Vec<f64> = fitted.type_of.iter().map(|t| get(&fitted.types[*t])).collect();
+        per_cell(&values, false)
+    };
+    let background = fitted.background.map_or(0.0, |b| b.alpha * b.value);
     Ok(Found {
         values: vec![per_cell(&fitted.contributions, true)],
         arrays: vec![
-            (format!("value/{}", tokens.input), per_cell(&fitted.values, false)),
-            (format!("importance/{}", tokens.input), per_cell(&fitted.importances, false)),
+            (format!("value/{}", tokens.input), of_types(|t| t.value)),
+            (format!("importance/{}", tokens.input), of_types(|t| t.importance)),
         ],
-        total: None,
+        total: Some(fitted.score - background),
         evidence: RowEvidence {
             players: tokens.positions.len(),
             model_rows: fitted.model_rows,
-            base_value: None,
-            r_squared: None,
-            largest_standard_error: None,
-            slalom: None,
+            base_value: fitted.background.is_some().then_some(background),
+            r_squared: fitted.quality.and_then(|q| q.slalom),
+            largest_standard_error: fitted
+                .se_contributions
+                .as_ref()
+                .map(|errors| errors.iter().copied().fold(0.0, f64::max)),
+            slalom: Some(SlalomRow { fitted: fitted.clone(), positions: tokens.positions.clone() }),
         },
         warnings: fitted.warnings.clone(),
         notes: fitted.notes.clone(),
