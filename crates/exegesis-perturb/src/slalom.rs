@@ -1,10 +1,25 @@
-//! SLALOM, the softmax-linked additive log-odds model: a surrogate of transformers with a value and an importance per token.
+//! SLALOM, the softmax-linked additive log-odds model: a surrogate of transformers with a value and an importance per token
+//! (Leemann et al. 2025, arXiv 2405.13536).
+//!
+//! [`Slalom::explain`] asks about a text and fits; the parts can be used alone: [`queries`] holds what was asked, [`search`] and
+//! [`adaptive`] fit, [`closed`] has the closed forms, [`compat`] the fits as published, [`scores`] what a surrogate says of a
+//! text, [`quality`] how far to trust it, [`design`] what to ask.
 
+pub mod adaptive;
+mod asker;
+pub mod closed;
+pub mod compat;
+mod dense;
+pub mod design;
+mod explain;
 mod options;
+pub mod quality;
+pub mod queries;
+mod report;
 mod result;
+pub mod scores;
+pub mod search;
 
-use crate::random::RowKey;
-use crate::{Control, Error, Result, Sequences};
 pub use options::{Design, Fit, INFO, Slalom, Types};
 pub use result::{Background, FitLog, Fitted, Pass, Quality, SlalomType, Stop};
 
@@ -17,20 +32,4 @@ pub struct Text {
     pub types: Vec<usize>,
     /// True if a text of special tokens only can be scored.
     pub may_be_empty: bool,
-}
-
-impl Slalom {
-    /// Fits the surrogate to a text.
-    ///
-    /// # Errors
-    /// A predictor that fails, or a text without players.
-    pub fn explain(
-        &self,
-        _text: &Text,
-        _sequences: &mut dyn Sequences,
-        _control: &mut Control<'_>,
-        _key: RowKey,
-    ) -> Result<Fitted> {
-        Err(Error::Request("`slalom` comes with another branch".to_string()))
-    }
 }

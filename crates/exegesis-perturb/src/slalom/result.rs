@@ -53,7 +53,7 @@ pub struct Quality {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stop {
-    /// The objective fell by no more than 1e-10 of itself.
+    /// The objective fell by no more than 1e-13 of itself.
     #[default]
     Decrease,
     /// No importance moved by more than 1e-8.
