@@ -215,11 +215,11 @@ fn every_design_and_fit_recovers_an_exact_surrogate() {
         (Design::Deletion, Fit::Adaptive, 5e-3),
         (Design::Mixed, Fit::Adaptive, 2e-3),
         (Design::Closed, Fit::Adaptive, 2e-2),
-        (Design::Loto, Fit::Adaptive, 2e-2),
+        // 13 scores for 11 unknowns: the prior still pulls.
+        (Design::Loto, Fit::Adaptive, 0.3),
         (Design::Closed, Fit::Closed, 1e-9),
         (Design::Loto, Fit::Closed, 1e-9),
         (Design::Short, Fit::Fixed, 1e-6),
-        (Design::Short, Fit::FidelIter, 10.0),
     ];
     for (design, fit, tolerance) in cases {
         let rho = (fit == Fit::Fixed).then_some(1e-12);
@@ -238,6 +238,18 @@ fn every_design_and_fit_recovers_an_exact_surrogate() {
             assert!(found.may_rank);
         }
     }
+}
+
+/// Catches rounds that are kept although the error rose.
+#[test]
+fn more_rounds_of_alternation_never_fit_worse() {
+    let p = exact();
+    let error = |fit: Fit| {
+        let options = Slalom { fit, ..Slalom::default() };
+        explain(&options, &TEXT, false, &mut |q| evaluate(&p, 6, q).unwrap()).unwrap().log.mse
+    };
+    let (one, many) = (error(Fit::Fidel), error(Fit::FidelIter));
+    assert!(many <= one && one > 0.0, "{many} after {one}");
 }
 
 /// Catches more calls than a design promises.
@@ -283,7 +295,7 @@ fn a_background_is_told_from_the_tokens() {
 #[test]
 fn degenerate_texts_and_models_are_told() {
     let flat = explain(&Slalom::default(), &TEXT, false, &mut |_| 1.25).unwrap();
-    assert!(flat.types.iter().all(|t| t.value == 1.25 && t.importance == 0.0));
+    assert!(flat.types.iter().all(|t| (t.value - 1.25).abs() < 1e-12 && t.importance == 0.0));
     assert!(flat.quality.is_none_or(|q| q.slalom.is_none()));
     assert!(!flat.may_rank && flat.warnings.iter().any(|w| w.contains("same score")), "{:?}", flat.warnings);
     assert!((flat.contributions.iter().sum::<f64>() - 1.25).abs() < 1e-12);
