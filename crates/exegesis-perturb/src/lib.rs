@@ -37,6 +37,7 @@ mod attribution;
 mod coalition;
 mod error;
 mod evaluator;
+pub mod fidelity;
 mod game;
 mod imputer;
 mod kernel_shap;
