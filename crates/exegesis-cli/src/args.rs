@@ -126,7 +126,7 @@ Examples:
 pub struct Explain {
     /// ONNX file. Default: a small built-in classifier.
     pub model: Option<PathBuf>,
-    /// Picture, .npy, .npz, .safetensors or .csv; NAME=FILE binds one graph input.
+    /// Picture, .npy, .npz, .safetensors, .csv or .txt; NAME=FILE binds one graph input.
     #[arg(value_name = "INPUT")]
     pub files: Vec<String>,
     /// NAME[:key=value,...]; repeatable. Default: dlbacktrace. See `exegesis methods`.
@@ -137,9 +137,13 @@ pub struct Explain {
     /// Texts of token ids for reports: a text file with a token per line, or a tokenizer.json.
     #[arg(long, value_name = "FILE")]
     pub vocabulary: Option<PathBuf>,
-    /// Text to explain (needs a tokenizer; not built in this version).
-    #[arg(long)]
-    pub text: Option<String>,
+    /// Text to explain; repeatable. A .txt file among the inputs is one text as well.
+    #[arg(long, value_name = "TEXT")]
+    pub text: Vec<String>,
+    /// The model's tokenizer.json, for texts, and for the words and special tokens of given ids. Default, for texts:
+    /// MODEL.tokenizer.json or tokenizer.json in the model's folder.
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
     /// Columns of a table, by name or number, in the model's order.
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub columns: Option<Vec<String>>,

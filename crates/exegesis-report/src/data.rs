@@ -10,7 +10,7 @@ mod ledger;
 mod method;
 
 pub use flow::{Flow, FlowMap, FlowSplit, FlowStage};
-pub use input::{ImageView, InputView, ReportInput};
+pub use input::{ImageView, InputView, ReportInput, TextToken, TextView, TokenKind};
 pub use ledger::{Ledger, LedgerNode};
 pub use method::{Attribution, ChannelReport, Layout, MethodReport, Polarity, Scatter, ScatterPoint};
 

@@ -6,8 +6,11 @@
 mod bars;
 mod method;
 mod origin;
+mod passage;
 mod row;
 mod tokens;
+
+pub(crate) use passage::tooltip;
 
 use crate::data::{Report, Table};
 use crate::text::{escape, one_line};

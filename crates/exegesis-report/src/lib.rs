@@ -44,6 +44,7 @@ mod features;
 mod font;
 mod html;
 pub mod image_map;
+mod passage;
 mod png;
 mod prepare;
 pub mod reduce;
@@ -55,7 +56,8 @@ mod text;
 pub use data::{
     Attribution, ChannelReport, ClassScore, Flow, FlowMap, FlowSplit, FlowStage, ImageView, InputView,
     Layout, Ledger, LedgerNode, MethodReport, ModelInfo, Polarity, Prediction, Provenance, Report,
-    ReportInput, RowReport, Scatter, ScatterPoint, Table, TensorInfo, Timings,
+    ReportInput, RowReport, Scatter, ScatterPoint, Table, TensorInfo, TextToken, TextView, Timings,
+    TokenKind,
 };
 pub use error::{ErrorKind, ReportError, Result};
 pub use html::render_html;

@@ -6,6 +6,7 @@ pub(crate) mod fragment;
 pub(crate) mod images;
 pub(crate) mod ledger;
 pub(crate) mod legend;
+pub(crate) mod passage;
 pub(crate) mod prediction;
 pub(crate) mod scatter;
 pub(crate) mod series;
@@ -188,6 +189,7 @@ pub(crate) fn attribution(item: &Prepared, width: f64, top: usize) -> Fragment {
         InputView::Tokens { ids, texts } => {
             tokens::chart(ids, texts.as_deref(), item.reduced.values(), &item.scale, width)
         }
+        InputView::Text(text) => passage::chart(text, item.reduced.values(), &item.scale, width),
         InputView::Columns { .. } => {
             let features = crate::features::top(&item.input.view, &item.reduced, top);
             bars::features(&features, item.scale.polarity(), width)

@@ -219,6 +219,7 @@ fn token_names(views: &[(InputView, Layout)]) -> Vec<String> {
         InputView::Tokens { ids, texts } => {
             Some(texts.clone().unwrap_or_else(|| ids.iter().map(ToString::to_string).collect()))
         }
+        InputView::Text(text) => Some(text.tokens.iter().map(|token| token.name.clone()).collect()),
         _ => None,
     });
     match (sequences.next(), sequences.next()) {

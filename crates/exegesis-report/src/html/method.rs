@@ -1,7 +1,7 @@
 //! One method's card: what it found, whether it adds up, where the relevance went.
 
 use super::row::{color_bar, img};
-use super::{bars, tokens, warnings};
+use super::{bars, passage, tokens, warnings};
 use crate::balance::Balance;
 use crate::data::{ChannelReport, ImageView, InputView, Ledger, MethodReport, RowReport};
 use crate::error::Result;
@@ -113,6 +113,19 @@ fn attribution(out: &mut String, item: &Prepared, parts: &[(&ChannelReport, Prep
                 out.push_str("<p class=\"note\">difference of the two</p>\n");
             }
             tokens::paragraph(out, ids, texts.as_deref(), item.reduced.values(), &item.scale);
+            color_bar(out, item);
+            feature_table(out, item, parts, FEATURES);
+        }
+        InputView::Text(text) => {
+            for (channel, part) in parts {
+                let about = format!("{}; {}", channel.title(), part.scale.describe());
+                let _ = writeln!(out, "<p class=\"note\">{}</p>", escape(&about));
+                passage::paragraph(out, text, part.reduced.values(), &part.scale, &|_| None);
+            }
+            if !parts.is_empty() {
+                out.push_str("<p class=\"note\">difference of the two</p>\n");
+            }
+            passage::paragraph(out, text, item.reduced.values(), &item.scale, &|_| None);
             color_bar(out, item);
             feature_table(out, item, parts, FEATURES);
         }

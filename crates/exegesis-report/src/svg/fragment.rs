@@ -327,6 +327,23 @@ impl Fragment {
         );
     }
 
+    /// Text of a fixed-width font on its baseline, made to fit a width.
+    pub(crate) fn text_stretched(&mut self, x: f64, y: f64, width: f64, paint: Paint, text: &str) {
+        if text.trim().is_empty() {
+            return;
+        }
+        let _ = writeln!(
+            self.body,
+            "<text x=\"{}\" y=\"{}\" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\" {} {} xml:space=\"preserve\">{}</text>",
+            c(x),
+            c(y),
+            c(width),
+            Style::Code.attributes(),
+            paint.attribute("fill"),
+            escape(text)
+        );
+    }
+
     /// A picture given as PNG bytes.
     pub(crate) fn picture(&mut self, x: f64, y: f64, width: f64, height: f64, png: &[u8], alt: &str) {
         let _ = writeln!(
