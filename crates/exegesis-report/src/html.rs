@@ -7,6 +7,7 @@ mod bars;
 mod method;
 mod origin;
 mod passage;
+mod plane;
 mod row;
 mod tokens;
 

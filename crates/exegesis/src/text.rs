@@ -8,6 +8,7 @@ mod context;
 mod reader;
 mod tokenizer;
 
+pub(crate) use reader::Companion;
 pub use reader::TextReader;
 pub(crate) use tokenizer::Encoded;
 pub use tokenizer::{SpecialIds, Tokenizer};
