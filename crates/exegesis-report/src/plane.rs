@@ -63,11 +63,23 @@ pub(crate) fn tooltip(plane: &Plane, at: usize) -> String {
 }
 
 /// A number with its standard error.
-pub(crate) fn with_error(value: f64, error: Option<f64>) -> String {
+fn with_error(value: f64, error: Option<f64>) -> String {
     match error {
         Some(error) => format!("{} ± {}", number(value), crate::text::number_with(error, 2)),
         None => number(value),
     }
+}
+
+/// A column of numbers below each other, with their standard errors.
+pub(crate) fn column(numbers: impl Iterator<Item = (f64, Option<f64>)>) -> Vec<String> {
+    let (values, errors): (Vec<f64>, Vec<Option<f64>>) = numbers.unzip();
+    let texts = crate::text::aligned(&values, 4).into_iter().zip(errors);
+    texts
+        .map(|(text, error)| match error {
+            Some(error) => format!("{text} ± {}", crate::text::number_with(error, 2)),
+            None => text,
+        })
+        .collect()
 }
 
 /// Smallest and largest number with a margin of a tenth; never empty.

@@ -276,7 +276,7 @@ impl Page {
             std::iter::once(name.to_string()).chain(cells).map(|c| pad_left(&c, wide)).collect::<Vec<_>>()
         };
         let numbers = |name: &str, of: &dyn Fn(&PlaneType) -> (f64, Option<f64>)| {
-            column(name, listed.iter().map(|t| crate::plane::with_error(of(t).0, of(t).1)).collect())
+            column(name, crate::plane::column(listed.iter().map(|t| of(t))))
         };
         let columns = [
             numbers("value", &|t| (t.value, t.se_value)),

@@ -2,9 +2,9 @@
 
 use crate::data::{Plane, PlaneQuality};
 use crate::features::visible;
-use crate::plane::with_error;
+use crate::plane::column;
 use crate::svg::plane::chart;
-use crate::text::{escape, percent, signed};
+use crate::text::{aligned_signed, escape, percent};
 use std::fmt::Write;
 
 /// Types that light up with their words. The page has no script: each of them takes a rule of its style sheet.
@@ -67,16 +67,21 @@ fn table(out: &mut String, plane: &Plane) {
     }
     out.push_str("</tr></thead><tbody>\n");
     let order = plane.ranked();
-    for at in order.iter().take(MOST_LISTED) {
+    let listed = || order.iter().take(MOST_LISTED).map(|at| &plane.types[*at]);
+    let values = column(listed().map(|t| (t.value, t.se_value)));
+    let importances = column(listed().map(|t| (t.importance, t.se_importance)));
+    let contributions = aligned_signed(&listed().map(|t| t.contribution).collect::<Vec<_>>(), 4);
+    for (place, at) in order.iter().take(MOST_LISTED).enumerate() {
+        let cell = |column: &[String]| column.get(place).cloned().unwrap_or_default();
         let kind = &plane.types[*at];
         let class = if kind.is_identified { "" } else { " unsure" };
         let _ = write!(out, "<tr class=\"y{at}{class}\"><td>{}</td>", escape(&visible(&kind.label)));
         for cell in [
             kind.count.to_string(),
-            with_error(kind.value, kind.se_value),
-            with_error(kind.importance, kind.se_importance),
+            cell(&values),
+            cell(&importances),
             percent(kind.weight),
-            signed(kind.contribution),
+            cell(&contributions),
         ] {
             let _ = write!(out, "<td class=\"num\">{}</td>", escape(&cell));
         }
