@@ -113,6 +113,7 @@ Examples:
   exegesis explain model.onnx cat.png dog.png --method dlbacktrace --method gradient --save out.html
   exegesis explain model.onnx cat.png --preprocess resize=256,interp=bicubic,crop=224,mean=127,std=128 \\
       --labels names.txt --target tabby --save cat.png --save cat.npz
+  exegesis explain bert.onnx --text \"A dull story, saved by a wonderful cast.\" --method slalom
   exegesis explain bert.onnx input_ids=ids.npy attention_mask=mask.npy --target 1
   exegesis explain model.onnx cat.png --method dlbacktrace:mode=contrastive      for the class, and for the others
   exegesis explain model.onnx cat.png --nodes all --save cat.svg                 the flow of relevance, layer by layer

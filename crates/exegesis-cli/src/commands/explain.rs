@@ -31,6 +31,11 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
         Format::of(path)?;
         files::check_target(path)?;
     }
+    if args.model.is_none() && !args.text.is_empty() {
+        return Err(Error::usage(
+            "--text is given without a model to read it. Give one: exegesis explain MODEL.onnx --text TEXT.",
+        ));
+    }
     let Some(path) = &args.model else { return demo::run(args, methods, &saves, console) };
     let model = open(path)?;
     let labels = labels(&args.what, &model)?;
@@ -195,6 +200,9 @@ fn read(model: &Model, ports: &[Port], args: &Explain) -> Result<exegesis::ReadI
 
 /// What reads texts: with `--tokenizer`, else, where there are texts, with the tokenizer beside the model.
 fn reader(model: &Model, args: &Explain, has_text: bool) -> Result<Option<TextReader>> {
+    if has_text {
+        TextReader::port(model, &args.what.inputs)?;
+    }
     let tokenizer = match (&args.tokenizer, &args.model) {
         (Some(path), _) => Tokenizer::read(path)?,
         (None, Some(model)) if has_text => Tokenizer::beside(model)?,

@@ -61,6 +61,23 @@ impl TextReader {
     /// # Errors
     /// A model without token ids, or a tokenizer with more tokens than the model knows.
     pub fn new(model: &Model, tokenizer: Arc<Tokenizer>, explain: &[String]) -> Result<Self> {
+        let ids = Self::port(model, explain)?;
+        let fixed = ids.shape.as_ref().and_then(|s| s.get(1)?.fixed());
+        let limits = [
+            fixed.map(|n| (n, "the size of its input".to_string())),
+            context::positions(model.graph()).map(|n| (n, "its table of positions".to_string())),
+            tokenizer.context().map(|n| (n, "model_max_length in tokenizer_config.json".to_string())),
+        ];
+        let longest = limits.into_iter().flatten().min_by_key(|(n, _)| *n);
+        let known = context::table_rows(model.graph(), &ids.name);
+        Ok(Self { tokenizer, ids, longest, known })
+    }
+
+    /// The input of a model that takes the ids of a text.
+    ///
+    /// # Errors
+    /// A model without token ids.
+    pub fn port(model: &Model, explain: &[String]) -> Result<Port> {
         let of_text = || {
             Error::input(format!(
                 "the model takes no text: none of its inputs {} holds token ids. Give .npy, .npz, .csv or a picture.",
@@ -73,16 +90,7 @@ impl TextReader {
         // Of an encoder and its decoder, the text is the encoder's.
         tokens.sort_by_key(|name| name.to_lowercase().contains("decoder"));
         let name = tokens.first().ok_or_else(of_text)?;
-        let ids = model.inputs().iter().find(|p| p.name == *name).ok_or_else(of_text)?.clone();
-        let fixed = ids.shape.as_ref().and_then(|s| s.get(1)?.fixed());
-        let limits = [
-            fixed.map(|n| (n, "the size of its input".to_string())),
-            context::positions(model.graph()).map(|n| (n, "its table of positions".to_string())),
-            tokenizer.context().map(|n| (n, "model_max_length in tokenizer_config.json".to_string())),
-        ];
-        let longest = limits.into_iter().flatten().min_by_key(|(n, _)| *n);
-        let known = context::table_rows(model.graph(), &ids.name);
-        Ok(Self { tokenizer, ids, longest, known })
+        model.inputs().iter().find(|p| p.name == *name).cloned().ok_or_else(of_text)
     }
 
     /// The tokenizer.
