@@ -4,6 +4,7 @@
 """
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,7 @@ for page in pages if len(sys.argv) < 3 else [p for p in pages if p.stem in sys.a
             shutil.copy(file, folder)
         for block in re.findall(r"```sh\n(.*?)```", text, re.S):
             for line in block.replace("\\\n", " ").splitlines():
-                words = line.split()
+                words = shlex.split(line)
                 if words and words[0] == "exegesis" and any(p in words for p in pictures):
                     subprocess.run([COMMAND, *words[1:]], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         for name in pictures:

@@ -4,6 +4,7 @@
 """
 
 import csv
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -92,6 +93,24 @@ def words(text):
     return re.findall(r"[a-z]+(?:'[a-z]+)?|[.,!?]", text.lower().replace("''", ""))
 
 
+def tokenizer(vocabulary):
+    """What `words` does, as a tokenizer.json."""
+    special = [
+        {"id": i, "content": vocabulary[i], "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+        for i in (0, 1)
+    ]
+    pattern = {"Regex": r"[a-z]+(?:'[a-z]+)?|[.,!?]"}
+    return {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": special,
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Lowercase"}, {"type": "Replace", "pattern": {"String": "''"}, "content": ""},
+        ]},
+        "pre_tokenizer": {"type": "Split", "pattern": pattern, "behavior": "Removed", "invert": True},
+        "post_processor": None, "decoder": None,
+        "model": {"type": "WordLevel", "vocab": {word: i for i, word in enumerate(vocabulary)}, "unk_token": "[unknown]"},
+    }
+
+
 class Attention(nn.Module):
     def __init__(self, heads):
         super().__init__()
@@ -159,6 +178,7 @@ def sentence():
         {"input_ids": axes, "attention_mask": axes, "opinion": {0: "batch"}}, {"exegesis.labels": "negative\npositive"},
     )
     (HERE / "vocabulary.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    (HERE / "reviews.tokenizer.json").write_text(json.dumps(tokenizer(vocabulary), indent=0) + "\n", encoding="utf-8")
     text = words("A dull and predictable story, saved by a wonderful cast and beautiful pictures.")
     chosen = np.array([[place.get(word, 1) for word in text]], dtype=np.int64)
     np.savez(HERE / "review.npz", input_ids=chosen, attention_mask=np.ones_like(chosen))

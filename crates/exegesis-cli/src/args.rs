@@ -114,6 +114,7 @@ Examples:
   exegesis explain model.onnx cat.png dog.png --method dlbacktrace --method gradient --save out.html
   exegesis explain model.onnx cat.png --preprocess resize=256,interp=bicubic,crop=224,mean=127,std=128 \\
       --labels names.txt --target tabby --save cat.png --save cat.npz
+  exegesis explain bert.onnx --text \"A dull story, saved by a wonderful cast.\" --method slalom
   exegesis explain bert.onnx input_ids=ids.npy attention_mask=mask.npy --target 1
   exegesis explain model.onnx cat.png --method dlbacktrace:mode=contrastive      for the class, and for the others
   exegesis explain model.onnx cat.png --nodes all --save cat.svg                 the flow of relevance, layer by layer
@@ -127,7 +128,7 @@ Examples:
 pub struct Explain {
     /// ONNX file. Default: a small built-in classifier.
     pub model: Option<PathBuf>,
-    /// Picture, .npy, .npz, .safetensors or .csv; NAME=FILE binds one graph input.
+    /// Picture, .npy, .npz, .safetensors, .csv or .txt; NAME=FILE binds one graph input.
     #[arg(value_name = "INPUT")]
     pub files: Vec<String>,
     /// NAME[:key=value,...]; repeatable. Default: dlbacktrace. See `exegesis methods`.
@@ -138,9 +139,13 @@ pub struct Explain {
     /// Texts of token ids for reports: a text file with a token per line, or a tokenizer.json.
     #[arg(long, value_name = "FILE")]
     pub vocabulary: Option<PathBuf>,
-    /// Text to explain (needs a tokenizer; not built in this version).
-    #[arg(long)]
-    pub text: Option<String>,
+    /// Text to explain; repeatable. A .txt file among the inputs is one text as well.
+    #[arg(long, value_name = "TEXT")]
+    pub text: Vec<String>,
+    /// The model's tokenizer.json, for texts, and for the words and special tokens of given ids. Default, for texts:
+    /// MODEL.tokenizer.json or tokenizer.json in the model's folder.
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
     /// Columns of a table, by name or number, in the model's order.
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub columns: Option<Vec<String>>,

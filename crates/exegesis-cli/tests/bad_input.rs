@@ -183,7 +183,7 @@ fn files_that_are_absent_or_not_read() {
     refused(at, &["explain", "good.onnx", "a.safetensors"], 3, "a.safetensors");
     std::fs::write(at.join("a.csv"), "a,b,c\n1,2,three\n").unwrap();
     refused(at, &["explain", "good.onnx", "a.csv"], 3, "\"c\"");
-    refused(at, &["explain", "good.onnx", "notes.txt"], 2, "not built");
+    refused(at, &["explain", "good.onnx", "notes.txt"], 3, "takes no text");
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn wrong_options() {
     explain(&["--method", "smoothgrad:noise=nan"], 2, "from 0");
     explain(&["--method", "gradient:steps=3"], 2, "has no option");
     explain(&["--players", "pixel"], 2, "not built");
-    explain(&["--text", "hello"], 2, "not built");
+    explain(&["--text", "hello"], 3, "takes no text");
     explain(&["--preprocess", "resize=0"], 2, "resize=0");
     explain(&["--labels", "absent.txt"], 3, "absent.txt");
     explain(&["--memory", "16"], 5, "--memory");

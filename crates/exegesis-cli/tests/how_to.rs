@@ -32,7 +32,14 @@ fn commands(page: &str) -> Vec<Vec<String>> {
         } else if in_shell {
             current += line.trim_end_matches('\\');
             if !line.ends_with('\\') {
-                let words: Vec<String> = current.split_whitespace().map(String::from).collect();
+                // Quotes keep words together.
+                let parts = current.split('"').enumerate();
+                let words: Vec<String> = parts
+                    .flat_map(|(place, part)| match place % 2 {
+                        1 => vec![part.to_string()],
+                        _ => part.split_whitespace().map(String::from).collect(),
+                    })
+                    .collect();
                 if words.first().is_some_and(|word| word == "exegesis") {
                     commands.push(words[1..].to_vec());
                 }

@@ -8,11 +8,13 @@ mod flow;
 mod input;
 mod ledger;
 mod method;
+mod plane;
 
 pub use flow::{Flow, FlowMap, FlowSplit, FlowStage};
-pub use input::{ImageView, InputView, ReportInput};
+pub use input::{ImageView, InputView, ReportInput, TextToken, TextView, TokenKind};
 pub use ledger::{Ledger, LedgerNode};
 pub use method::{Attribution, ChannelReport, Layout, MethodReport, Polarity, Scatter, ScatterPoint};
+pub use plane::{Plane, PlaneQuality, PlaneType};
 
 use serde::{Deserialize, Serialize};
 

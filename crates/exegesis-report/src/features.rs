@@ -44,6 +44,10 @@ fn describe(view: &InputView, reduced: &Reduced, index: usize, score: f64) -> Fe
                 None => (format!("id {id}"), format!("at {index}")),
             }
         }
+        InputView::Text(text) => match text.tokens.get(index) {
+            Some(token) => (visible(&token.name), format!("id {} at {index}", token.id)),
+            None => (String::new(), format!("at {index}")),
+        },
         InputView::Columns { names, values } => {
             let note = values.get(index).map(|value| format!("= {}", shorten(&one_line(value), 18)));
             (names.get(index).map(|name| one_line(name)).unwrap_or_default(), note.unwrap_or_default())

@@ -6,8 +6,12 @@
 mod bars;
 mod method;
 mod origin;
+mod passage;
+mod plane;
 mod row;
 mod tokens;
+
+pub(crate) use passage::tooltip;
 
 use crate::data::{Report, Table};
 use crate::text::{escape, one_line};

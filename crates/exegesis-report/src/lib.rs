@@ -44,6 +44,8 @@ mod features;
 mod font;
 mod html;
 pub mod image_map;
+mod passage;
+mod plane;
 mod png;
 mod prepare;
 pub mod reduce;
@@ -54,8 +56,9 @@ mod text;
 
 pub use data::{
     Attribution, ChannelReport, ClassScore, Flow, FlowMap, FlowSplit, FlowStage, ImageView, InputView,
-    Layout, Ledger, LedgerNode, MethodReport, ModelInfo, Polarity, Prediction, Provenance, Report,
-    ReportInput, RowReport, Scatter, ScatterPoint, Table, TensorInfo, Timings,
+    Layout, Ledger, LedgerNode, MethodReport, ModelInfo, Plane, PlaneQuality, PlaneType, Polarity,
+    Prediction, Provenance, Report, ReportInput, RowReport, Scatter, ScatterPoint, Table, TensorInfo,
+    TextToken, TextView, Timings, TokenKind,
 };
 pub use error::{ErrorKind, ReportError, Result};
 pub use html::render_html;

@@ -3,6 +3,7 @@
 mod chart;
 mod flow;
 mod matrix;
+mod passage;
 
 use crate::balance::Balance;
 use crate::canvas::{Raster, line_height, text_width, wrap};
@@ -78,6 +79,7 @@ pub fn render_png(row: &RowReport, options: &PngOptions) -> Result<Vec<u8>> {
             view if row.methods.len() >= matrix::FROM && matrix::suits(view) => {
                 matrix::band(row, index, options)?
             }
+            InputView::Text(text) => passage::band(row, index, text, options)?,
             _ => chart::band(row, index, options)?,
         };
         bands.push(band);
@@ -132,6 +134,7 @@ fn method_lines(method: &MethodReport, width: usize) -> Vec<(Rgb, String)> {
     add(INK, &one_line(&method.name));
     add(MUTED, &one_line(&method.parameter_line()));
     add(MUTED, &completeness(method));
+    add(MUTED, &one_line(&method.evidence_line()));
     lines
 }
 

@@ -77,6 +77,7 @@ pub fn reduce(view: &InputView, attribution: &Attribution) -> Result<Reduced> {
             image_map(attribution).map(Reduced::Map)
         }
         InputView::Tokens { ids, .. } => scores(attribution, ids.len(), "tokens").map(Reduced::Scores),
+        InputView::Text(text) => scores(attribution, text.tokens.len(), "tokens").map(Reduced::Scores),
         InputView::Columns { names, .. } => scores(attribution, names.len(), "columns").map(Reduced::Scores),
         InputView::Series { channels, length, .. } => {
             series(attribution, channels.len(), *length).map(Reduced::Series)

@@ -6,6 +6,8 @@ pub(crate) mod fragment;
 pub(crate) mod images;
 pub(crate) mod ledger;
 pub(crate) mod legend;
+pub(crate) mod passage;
+pub(crate) mod plane;
 pub(crate) mod prediction;
 pub(crate) mod scatter;
 pub(crate) mod series;
@@ -166,6 +168,14 @@ fn attributions(page: &mut Fragment, row: &RowReport, width: f64, options: &SvgO
             }
             page.stack(8.0, attribution(item, width, options.top));
             page.stack(8.0, legend::chart(&item.scale, width));
+            if let Some(chart) =
+                item.method.plane.as_ref().and_then(|plane| plane::chart(plane, width, false))
+            {
+                page.stack(GAP, chart);
+                if let Some(quality) = item.method.plane.as_ref().and_then(|plane| plane.quality.as_ref()) {
+                    page.stack(4.0, note(&quality.sentence(), width));
+                }
+            }
         }
     }
     Ok(())
@@ -188,6 +198,7 @@ pub(crate) fn attribution(item: &Prepared, width: f64, top: usize) -> Fragment {
         InputView::Tokens { ids, texts } => {
             tokens::chart(ids, texts.as_deref(), item.reduced.values(), &item.scale, width)
         }
+        InputView::Text(text) => passage::chart(text, item.reduced.values(), &item.scale, width),
         InputView::Columns { .. } => {
             let features = crate::features::top(&item.input.view, &item.reduced, top);
             bars::features(&features, item.scale.polarity(), width)
@@ -210,6 +221,11 @@ fn caption(method: &MethodReport, width: f64) -> Fragment {
     let parameters = one_line(&method.parameter_line());
     if !parameters.is_empty() {
         out.text_fitted(0.0, 29.0, width, Style::Note, Anchor::Start, &parameters);
+        out.grow(16.0);
+    }
+    let evidence = one_line(&method.evidence_line());
+    if !evidence.is_empty() {
+        out.text_fitted(0.0, out.height() + 11.0, width, Style::Note, Anchor::Start, &evidence);
         out.grow(16.0);
     }
     out

@@ -1,7 +1,12 @@
 //! A short summary for people at a terminal. A pure function of the report; nothing is printed here.
 
-use crate::data::{InputView, Ledger, MethodReport, Prediction, Report, RowReport};
+use crate::color;
+use crate::data::{
+    InputView, Ledger, MethodReport, Plane, PlaneQuality, PlaneType, Prediction, Report, RowReport, TextView,
+    TokenKind,
+};
 use crate::features::{self, Feature};
+use crate::passage::lay_out;
 use crate::prepare::{Prepared, prepare, prepare_channels};
 use crate::reduce::{Map, Reduced};
 use crate::scale::DEFAULT_PERCENTILE;
@@ -87,6 +92,8 @@ struct Page {
     top: usize,
 }
 
+/// Most lines of a text.
+const TEXT_LINES: usize = 12;
 /// Nodes that are named as those where most stayed.
 const LEAKS: usize = 3;
 /// Width of the labels on the left of a row.
@@ -205,6 +212,12 @@ impl Page {
                 self.strongest(&one_line(&channel.name), &part);
             }
         }
+        if let Some(plane) = &method.plane {
+            self.plane(plane);
+        }
+        if !method.evidence.is_empty() {
+            self.wrapped(4, "evidence", Tone::Plain, &one_line(&method.evidence_line()));
+        }
         if let Some(ledger) = &method.ledger {
             self.wrapped(4, "ledger", Tone::Plain, &ledger_line(ledger));
         }
@@ -219,10 +232,89 @@ impl Page {
         }
     }
 
+    /// The text itself, in colours, on terminals that have them.
+    fn passage(&mut self, view: &TextView, item: &Prepared) {
+        if self.color == ColorChoice::Plain {
+            return;
+        }
+        let (placed, is_cut) = lay_out(view, self.width - 4, TEXT_LINES);
+        let (mut text, mut line, mut column) = ("    ".to_string(), 0, 0);
+        for piece in &placed {
+            if piece.line > line {
+                text.push_str(&format!("\n{}", " ".repeat(4)));
+                (line, column) = (piece.line, 0);
+            }
+            text.push_str(&" ".repeat(piece.column.saturating_sub(column)));
+            column = piece.column + width(&piece.text);
+            let value: f64 = piece.tokens.iter().filter_map(|t| item.reduced.values().get(*t)).sum();
+            let position = item.scale.position(value);
+            match piece.tokens.is_empty() || position.abs() < 0.02 {
+                true if piece.kind == TokenKind::Special => {
+                    text.push_str(&self.paint(Tone::Dim, &piece.text))
+                }
+                true => text.push_str(&piece.text),
+                false => {
+                    let ground = color::map(item.scale.polarity(), position);
+                    let ink = if ground.lightness() > 0.66 { 0 } else { 255 };
+                    text.push_str(&format!(
+                        "\u{1b}[38;2;{ink};{ink};{ink};48;2;{};{};{}m{}\u{1b}[0m",
+                        ground.0, ground.1, ground.2, piece.text
+                    ));
+                }
+            }
+        }
+        self.out += &text;
+        self.out += if is_cut { " ...\n" } else { "\n" };
+    }
+
+    /// Value and importance of the types with the largest contributions, and how well the surrogate fits.
+    fn plane(&mut self, plane: &Plane) {
+        let listed: Vec<&PlaneType> =
+            plane.ranked().into_iter().take(self.top).map(|at| &plane.types[at]).collect();
+        let column = |name: &str, cells: Vec<String>| {
+            let wide = cells.iter().map(|c| width(c)).max().unwrap_or(0).max(width(name));
+            std::iter::once(name.to_string()).chain(cells).map(|c| pad_left(&c, wide)).collect::<Vec<_>>()
+        };
+        let numbers = |name: &str, of: &dyn Fn(&PlaneType) -> (f64, Option<f64>)| {
+            column(name, crate::plane::column(listed.iter().map(|t| of(t))))
+        };
+        let columns = [
+            numbers("value", &|t| (t.value, t.se_value)),
+            numbers("importance", &|t| (t.importance, t.se_importance)),
+            column("weight", listed.iter().map(|t| percent(t.weight)).collect()),
+        ];
+        let name_width = self.name_width().min(20);
+        for row in 0..=listed.len() {
+            let (label, name) = match row {
+                0 => ("", String::new()),
+                _ => ("", features::visible(&listed[row - 1].label)),
+            };
+            let cells: Vec<&str> = columns.iter().filter_map(|c| c.get(row)).map(String::as_str).collect();
+            let unsure = row > 0 && !listed[row - 1].is_identified;
+            let note = if unsure { "  hardly identified" } else { "" };
+            let text = format!("{} {} {}{note}", pad(label, LABEL), pad(&name, name_width), cells.join("  "));
+            self.line(4, if row == 0 || unsure { Tone::Dim } else { Tone::Plain }, text.trim_end());
+        }
+        if let Some(quality) = &plane.quality {
+            let text = PlaneQuality::text;
+            let line = format!(
+                "R2 held out: SLALOM {}, linear {}, constant {}. {}",
+                text(quality.slalom),
+                text(quality.linear),
+                text(quality.constant),
+                quality.sentence()
+            );
+            self.wrapped(4, "fit", Tone::Plain, &line);
+        }
+    }
+
     fn strongest(&mut self, label: &str, item: &Prepared) {
         if let (InputView::Image(_), Reduced::Map(map)) = (&item.input.view, &item.reduced) {
             self.wrapped(4, label, Tone::Plain, &regions(map));
         } else {
+            if let InputView::Text(view) = &item.input.view {
+                self.passage(view, item);
+            }
             let list = features::top(&item.input.view, &item.reduced, self.top);
             if list.is_empty() {
                 self.wrapped(4, label, Tone::Plain, "nothing: all attributions are zero");

@@ -17,11 +17,13 @@ mod stack;
 use std::path::{Path, PathBuf};
 
 use exegesis_graph::Tensor;
-use exegesis_report::InputView;
+use exegesis_report::{InputView, TextView};
 use exegesis_runtime::Port;
 
-use crate::{Error, Preprocess, Remarks, Result};
+use crate::text::SpecialIds;
+use crate::{Error, Preprocess, Remarks, Result, TextReader};
 
+pub(crate) use bind::{Bound, Piece, is_batched};
 pub(crate) use npy::write as write_npy;
 pub use rows::Rows;
 
@@ -44,6 +46,7 @@ pub struct Input {
 pub struct Inputs {
     entries: Vec<Input>,
     row_names: Vec<String>,
+    special_ids: Option<SpecialIds>,
 }
 
 impl Inputs {
@@ -70,6 +73,33 @@ impl Inputs {
     pub fn with_row_names(mut self, names: Vec<String>) -> Self {
         self.row_names = names;
         self
+    }
+
+    /// With the row names of `other`.
+    #[must_use]
+    pub(crate) fn with_row_names_of(mut self, other: &Self) -> Self {
+        self.row_names.clone_from(&other.row_names);
+        self
+    }
+
+    /// With the ids that stand in for others, where token ids come from a tokenizer.
+    #[must_use]
+    pub fn with_special_ids(mut self, ids: SpecialIds) -> Self {
+        self.special_ids = Some(ids);
+        self
+    }
+
+    /// The ids that stand in for others, if the tokenizer is known.
+    pub fn special_ids(&self) -> Option<SpecialIds> {
+        self.special_ids
+    }
+
+    /// The text that row `row` of the input `name` was made of, if it is known.
+    pub fn text(&self, name: &str, row: usize) -> Option<&TextView> {
+        match self.get(name)?.views.get(row)? {
+            InputView::Text(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// The inputs in the order they were given.
@@ -151,6 +181,10 @@ pub struct ReadOptions {
     pub model_columns: Option<Vec<String>>,
     /// Rows of tables and arrays; `None`: all.
     pub rows: Option<Rows>,
+    /// Texts that were given as such, not as files.
+    pub texts: Vec<String>,
+    /// Reads texts; needed where there are some.
+    pub reader: Option<TextReader>,
 }
 
 /// Inputs that were read.
@@ -170,7 +204,10 @@ pub struct ReadInputs {
 pub fn read(ports: &[Port], sources: &[Source], options: &ReadOptions) -> Result<ReadInputs> {
     let mut remarks = Remarks::default();
     let bound = bind::bind(ports, sources, options, &mut remarks)?;
-    let runs = stack::stack(ports, bound)?;
+    let mut runs = stack::stack(ports, bound)?;
+    if let Some(reader) = &options.reader {
+        runs = runs.into_iter().map(|run| reader.describe(run)).collect::<Result<_>>()?;
+    }
     Ok(ReadInputs { runs, remarks })
 }
 
@@ -205,6 +242,7 @@ enum Kind {
     Npz,
     Safetensors,
     Csv,
+    Text,
 }
 
 fn kind(path: &Path) -> Result<Kind> {
@@ -217,16 +255,11 @@ fn kind(path: &Path) -> Result<Kind> {
         "safetensors" => Kind::Safetensors,
         "csv" => Kind::Csv,
         "parquet" => return Err(Error::not_built("reading .parquet", "Save the rows as .csv or .npy.")),
-        "txt" => {
-            return Err(Error::not_built(
-                "reading .txt",
-                "Give token ids as .npy or .npz (int64 [batch, tokens]).",
-            ));
-        }
+        "txt" => Kind::Text,
         _ => {
             return Err(Error::usage(format!(
                 "\"{shown}\" is not a kind of input that is read. \
-                 Use a picture (.png .jpg .bmp .gif .webp .ppm), .npy, .npz, .safetensors or .csv."
+                 Use a picture (.png .jpg .bmp .gif .webp .ppm), .npy, .npz, .safetensors, .csv or .txt."
             )));
         }
     })
@@ -258,6 +291,11 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
         )));
     }
     std::fs::read(path).map_err(|e| failed(&e))
+}
+
+/// `tensor` as `port` takes it, without a word about its type.
+pub(crate) fn fitted(port: &Port, tensor: Tensor) -> Result<Tensor> {
+    fit::fit(port, tensor, &mut Remarks::default())
 }
 
 /// The picture in a file's bytes.

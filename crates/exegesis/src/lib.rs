@@ -37,6 +37,7 @@ mod remarks;
 mod rule_plan;
 mod save;
 mod target;
+mod text;
 mod vocabulary;
 mod weights;
 
@@ -57,6 +58,7 @@ pub use remarks::Remarks;
 pub use rule_plan::{ASSUMED_SIZE, RulePlan};
 pub use save::{Format, numbered};
 pub use target::parse_target;
+pub use text::{SpecialIds, TextReader, Tokenizer};
 pub use vocabulary::Vocabulary;
 pub use weights::NonFinite;
 

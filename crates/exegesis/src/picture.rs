@@ -5,7 +5,7 @@ use exegesis_graph::Tensor;
 use exegesis_report as report;
 use exegesis_report::{ImageView, InputView, Layout, Polarity};
 
-use crate::{Explanation, Input, Method, MethodResult};
+use crate::{Explanation, Input, Method, MethodResult, RowEvidence, SlalomRow};
 
 /// Most rows that one page shows.
 const MAX_ROWS: usize = 50;
@@ -133,7 +133,10 @@ impl MethodResult {
             Some(ledger) => flow("", ledger).into_iter().collect(),
             None => channels.iter().filter_map(|(name, ledger)| flow(name, ledger)).collect(),
         };
+        let evidence = self.evidence.get(row);
         report::MethodReport {
+            plane: evidence.and_then(|e| e.slalom.as_ref()).map(|slalom| plane(slalom, tokens)),
+            evidence: evidence.map(facts).unwrap_or_default(),
             name: self.key.clone(),
             parameters: self.parameters.clone(),
             brief: self.brief_parameters(),
@@ -204,6 +207,57 @@ impl MethodResult {
     }
 }
 
+/// What speaks for the values of a method that asks the model.
+fn facts(evidence: &RowEvidence) -> Vec<(String, String)> {
+    let number = |value: f64| format!("{value:.4}");
+    let mut facts = vec![
+        ("players".to_string(), evidence.players.to_string()),
+        ("model rows".to_string(), evidence.model_rows.to_string()),
+    ];
+    let more = [
+        ("base value", evidence.base_value),
+        ("R2", evidence.r_squared),
+        ("largest standard error", evidence.largest_standard_error),
+    ];
+    facts.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_string(), number(value?)))));
+    facts
+}
+
+/// Values and importances as they are drawn; `tokens` are names of positions.
+fn plane(slalom: &SlalomRow, tokens: &[String]) -> report::Plane {
+    let fitted = &slalom.fitted;
+    let mut types: Vec<report::PlaneType> = fitted
+        .types
+        .iter()
+        .map(|t| report::PlaneType {
+            count: t.count,
+            value: t.value,
+            importance: t.importance,
+            se_value: t.se_value,
+            se_importance: t.se_importance,
+            weight: t.alpha,
+            is_identified: t.is_value_identified && t.is_importance_identified,
+            ..report::PlaneType::default()
+        })
+        .collect();
+    for (player, positions) in slalom.positions.iter().enumerate() {
+        let Some(kind) = fitted.type_of.get(player).and_then(|t| types.get_mut(*t)) else { continue };
+        if kind.label.is_empty() {
+            let names = positions.iter().map(|at| tokens.get(*at).map_or("", String::as_str));
+            kind.label = names.collect::<String>();
+        }
+        kind.positions.extend(positions);
+        kind.contribution += fitted.contributions.get(player).copied().unwrap_or(0.0);
+    }
+    let quality = fitted.quality.map(|q| report::PlaneQuality {
+        slalom: q.slalom,
+        linear: q.linear,
+        constant: q.constant,
+        held_out: q.held_out,
+    });
+    report::Plane { types, quality }
+}
+
 /// Relevance of nodes in one channel, under the names of the nodes.
 fn relevance_of(all: &[(String, Tensor)], channel: &str) -> Vec<(String, Tensor)> {
     if channel.is_empty() {
@@ -219,6 +273,7 @@ fn token_names(views: &[(InputView, Layout)]) -> Vec<String> {
         InputView::Tokens { ids, texts } => {
             Some(texts.clone().unwrap_or_else(|| ids.iter().map(ToString::to_string).collect()))
         }
+        InputView::Text(text) => Some(text.tokens.iter().map(|token| token.name.clone()).collect()),
         _ => None,
     });
     match (sequences.next(), sequences.next()) {

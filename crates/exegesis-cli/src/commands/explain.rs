@@ -1,11 +1,13 @@
 //! `exegesis explain`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use exegesis::report::{TerminalOptions, render_terminal};
 use exegesis::{
     Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, Plan, Port,
-    ReadOptions, Remarks, Result, Source, Vocabulary, describe_ports, files, numbered, read_inputs,
+    ReadOptions, Remarks, Result, Source, TextReader, Tokenizer, Vocabulary, describe_ports, files, numbered,
+    read_inputs,
 };
 use serde_json::Value;
 
@@ -28,6 +30,11 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
     for path in &saves {
         Format::of(path)?;
         files::check_target(path)?;
+    }
+    if args.model.is_none() && !args.text.is_empty() {
+        return Err(Error::usage(
+            "--text is given without a model to read it. Give one: exegesis explain MODEL.onnx --text TEXT.",
+        ));
     }
     let Some(path) = &args.model else { return demo::run(args, methods, &saves, console) };
     let model = open(path)?;
@@ -81,10 +88,6 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
 
 /// Options of the interface that this version does not have.
 fn check_built(args: &Explain) -> Result<()> {
-    if args.text.is_some() {
-        let instead = "Give token ids as .npy or .npz (int64 [batch, tokens]).";
-        return Err(Error::not_built("--text (it needs a tokenizer)", instead));
-    }
     match args.how.device.as_str() {
         "cpu" => Ok(()),
         device if device == "cuda" || device.starts_with("cuda:") => {
@@ -183,20 +186,39 @@ fn read_options(model: &Model, args: &Explain) -> Result<ReadOptions> {
         columns: args.columns.clone(),
         model_columns: model.columns(),
         rows: args.row.as_ref().map(|text| text.parse()).transpose()?,
+        ..ReadOptions::default()
     })
 }
 
 /// Reads the inputs of the command line.
 fn read(model: &Model, ports: &[Port], args: &Explain) -> Result<exegesis::ReadInputs> {
-    if args.files.is_empty() {
+    if args.files.is_empty() && args.text.is_empty() {
         return Err(Error::input(format!(
-            "no input is given; the model's inputs are {}. Give a picture, .npy, .npz, .safetensors or .csv behind the model.",
+            "no input is given; the model's inputs are {}. Give a picture, .npy, .npz, .safetensors, .csv or .txt behind the \
+             model, or --text.",
             describe_ports(ports)
         )));
     }
     let sources: Vec<Source> = args.files.iter().map(|text| Source::parse(text, ports)).collect();
-    let options = read_options(model, args)?;
+    let is_text = |source: &Source| source.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"));
+    let has_text = !args.text.is_empty() || sources.iter().any(is_text);
+    let mut options = read_options(model, args)?;
+    options.texts.clone_from(&args.text);
+    options.reader = reader(model, args, has_text)?;
     read_inputs(ports, &sources, &options)
+}
+
+/// What reads texts: with `--tokenizer`, else, where there are texts, with the tokenizer beside the model.
+fn reader(model: &Model, args: &Explain, has_text: bool) -> Result<Option<TextReader>> {
+    if has_text {
+        TextReader::port(model, &args.what.inputs)?;
+    }
+    let tokenizer = match (&args.tokenizer, &args.model) {
+        (Some(path), _) => Tokenizer::read(path)?,
+        (None, Some(model)) if has_text => Tokenizer::beside(model)?,
+        _ => return Ok(None),
+    };
+    TextReader::new(model, Arc::new(tokenizer), &args.what.inputs).map(Some)
 }
 
 /// All methods on one run's inputs.

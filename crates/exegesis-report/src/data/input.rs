@@ -24,6 +24,8 @@ pub enum InputView {
         /// Token texts `[tokens]` as the reader should see them (tokenizer markers such as `##` already resolved).
         texts: Option<Vec<String>>,
     },
+    /// A text, and the tokens that the model reads it as.
+    Text(TextView),
     /// One row of a table.
     Columns {
         /// Column names `[columns]`.
@@ -70,6 +72,12 @@ impl InputView {
                 format!("image {}x{}, {channels}", image.width, image.height)
             }
             Self::Tokens { ids, .. } => format!("{} tokens", ids.len()),
+            Self::Text(text) => {
+                let of = |kind| text.tokens.iter().filter(|t| t.kind == kind).count();
+                let (words, special) = (of(TokenKind::Text), of(TokenKind::Special));
+                let tokens = crate::text::count(words, "token");
+                if special > 0 { format!("{tokens} and {special} special") } else { tokens }
+            }
             Self::Columns { names, .. } => format!("{} columns", names.len()),
             Self::Series { channels, length, .. } => {
                 format!("series, {} channels x {length} steps", channels.len())
@@ -79,6 +87,100 @@ impl InputView {
                 format!("array [{}]", dims.join(", "))
             }
         }
+    }
+}
+
+/// A text as its author wrote it, and the tokens that the model reads it as.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TextView {
+    /// The text.
+    pub text: String,
+    /// Every position that the model reads, in order.
+    pub tokens: Vec<TextToken>,
+}
+
+/// A position of a tokenised text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TextToken {
+    /// Id in the vocabulary.
+    pub id: i64,
+    /// What the reader calls it: its part of the text, or its name in the vocabulary.
+    pub name: String,
+    /// First byte of its part of the text.
+    pub start: usize,
+    /// Byte after its part of the text; `start` where it stands for no part.
+    pub end: usize,
+    /// Number of its word in the text.
+    pub word: Option<usize>,
+    /// What it is there for.
+    pub kind: TokenKind,
+}
+
+/// What a token is there for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TokenKind {
+    /// It stands for a part of the text.
+    #[default]
+    Text,
+    /// The tokenizer or a template put it there.
+    Special,
+    /// It fills the row; the model does not look at it.
+    Padding,
+}
+
+/// A stretch of a text between two borders of tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    /// What is shown.
+    pub text: String,
+    /// Positions of the tokens that it stands for: none between tokens, several where they share characters.
+    pub tokens: Vec<usize>,
+    /// What these tokens are there for.
+    pub kind: TokenKind,
+}
+
+impl TextView {
+    /// The whole text in reading order, with special tokens where they stand; padding is left out.
+    pub(crate) fn stretches(&self) -> Vec<Stretch> {
+        let boundary = |at: usize| self.text.floor_char_boundary(at);
+        let part = |start: usize, end: usize| self.text.get(start..end).unwrap_or_default().to_string();
+        let mut all: Vec<Stretch> = vec![];
+        let mut at = 0;
+        for (position, token) in self.tokens.iter().enumerate() {
+            let (start, end) = (boundary(token.start), boundary(token.end));
+            match (token.kind, start < end) {
+                (TokenKind::Padding, _) => {}
+                // Characters of several bytes may be several tokens.
+                (kind, true) if start < at => {
+                    let more = part(at, end.max(at));
+                    at = at.max(end);
+                    match all.last_mut().filter(|last| !last.tokens.is_empty()) {
+                        Some(last) => {
+                            last.text.push_str(&more);
+                            last.tokens.push(position);
+                        }
+                        None => all.push(Stretch { text: more, tokens: vec![position], kind }),
+                    }
+                }
+                (kind, true) => {
+                    if at < start {
+                        let text = part(at, start);
+                        all.push(Stretch { text, tokens: vec![], kind: TokenKind::Text });
+                    }
+                    all.push(Stretch { text: part(start, end), tokens: vec![position], kind });
+                    at = end;
+                }
+                (kind, false) => {
+                    all.push(Stretch { text: token.name.clone(), tokens: vec![position], kind });
+                }
+            }
+        }
+        if at < self.text.len() {
+            all.push(Stretch { text: part(at, self.text.len()), tokens: vec![], kind: TokenKind::Text });
+        }
+        all
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::flow::Flow;
 use super::ledger::Ledger;
+use super::plane::Plane;
 use serde::{Deserialize, Serialize};
 
 /// What one method found for one row.
@@ -32,6 +33,10 @@ pub struct MethodReport {
     pub flows: Vec<Flow>,
     /// Two numbers per feature, for methods such as SLALOM (value and importance).
     pub scatter: Option<Scatter>,
+    /// Values and importances of the types of tokens, of SLALOM.
+    pub plane: Option<Plane>,
+    /// What speaks for the values beside their sum, as name and number: players, rows that the model was run on, R2.
+    pub evidence: Vec<(String, String)>,
     /// Warnings about this method's result.
     pub warnings: Vec<String>,
 }
@@ -72,6 +77,13 @@ impl MethodReport {
         }
         let pairs: Vec<String> =
             self.parameters.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        pairs.join(", ")
+    }
+
+    /// `players 24, model rows 500, R2 0.93`; nothing without evidence.
+    pub fn evidence_line(&self) -> String {
+        let pairs: Vec<String> =
+            self.evidence.iter().map(|(name, value)| format!("{name} {value}")).collect();
         pairs.join(", ")
     }
 

@@ -1,7 +1,7 @@
 //! One method's card: what it found, whether it adds up, where the relevance went.
 
 use super::row::{color_bar, img};
-use super::{bars, tokens, warnings};
+use super::{bars, passage, plane, tokens, warnings};
 use crate::balance::Balance;
 use crate::data::{ChannelReport, ImageView, InputView, Ledger, MethodReport, RowReport};
 use crate::error::Result;
@@ -25,10 +25,13 @@ const NODES: usize = 8;
 /// Width at which charts are drawn; they shrink with the page.
 const CHART: f64 = 982.0;
 
-/// The whole card.
-pub(super) fn card(out: &mut String, row: &RowReport, report: &MethodReport) {
-    let _ = writeln!(out, "<article class=\"card\"><h3>{}</h3>", escape(&one_line(&report.name)));
+/// The whole card; `scope` is a name that no other card of the page has.
+pub(super) fn card(out: &mut String, row: &RowReport, report: &MethodReport, scope: &str) {
+    let _ = writeln!(out, "<article class=\"card {scope}\"><h3>{}</h3>", escape(&one_line(&report.name)));
     parameters(out, report);
+    if let Some(plane) = &report.plane {
+        plane::style(out, plane, scope);
+    }
     warnings(out, &report.warnings);
     for index in 0..row.inputs.len() {
         match prepare(row, report, index, DEFAULT_PERCENTILE) {
@@ -47,7 +50,16 @@ pub(super) fn card(out: &mut String, row: &RowReport, report: &MethodReport) {
     if let Some(chart) = report.scatter.as_ref().and_then(|points| scatter::chart(points, CHART)) {
         out.push_str(&chart.inline("Two values per feature"));
     }
+    if let Some(plane) = &report.plane {
+        plane::part(out, plane, CHART);
+    }
     completeness(out, report);
+    if !report.evidence.is_empty() {
+        out.push_str("<h4>Evidence</h4>\n");
+        let shown: Vec<(&str, String)> =
+            report.evidence.iter().map(|(name, value)| (name.as_str(), one_line(value))).collect();
+        facts(out, &shown);
+    }
     if let Some(account) = &report.ledger {
         ledger_part(out, "Ledger", account);
     }
@@ -115,6 +127,24 @@ fn attribution(out: &mut String, item: &Prepared, parts: &[(&ChannelReport, Prep
             tokens::paragraph(out, ids, texts.as_deref(), item.reduced.values(), &item.scale);
             color_bar(out, item);
             feature_table(out, item, parts, FEATURES);
+        }
+        InputView::Text(text) => {
+            for (channel, part) in parts {
+                let about = format!("{}; {}", channel.title(), part.scale.describe());
+                let _ = writeln!(out, "<p class=\"note\">{}</p>", escape(&about));
+                passage::paragraph(out, text, part.reduced.values(), &part.scale, &|_| None);
+            }
+            if !parts.is_empty() {
+                out.push_str("<p class=\"note\">difference of the two</p>\n");
+            }
+            let types = item.method.plane.as_ref().map(|plane| plane.of_positions(text.tokens.len()));
+            let of = |at: usize| types.as_ref().and_then(|types| types.get(at).copied().flatten());
+            passage::paragraph(out, text, item.reduced.values(), &item.scale, &of);
+            color_bar(out, item);
+            // The table of types lists the same and more.
+            if item.method.plane.is_none() {
+                feature_table(out, item, parts, FEATURES);
+            }
         }
         InputView::Columns { .. } => feature_table(out, item, parts, COLUMNS),
         InputView::Series { .. } | InputView::Other { .. } => {

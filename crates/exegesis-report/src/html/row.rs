@@ -52,8 +52,8 @@ pub(super) fn section(out: &mut String, index: usize, row: &RowReport) {
     if row.methods.len() > 1 {
         side_by_side(out, row);
     }
-    for report in &row.methods {
-        method::card(out, row, report);
+    for (place, report) in row.methods.iter().enumerate() {
+        method::card(out, row, report, &format!("plane-{index}-{place}"));
     }
     out.push_str("</section>\n");
 }

@@ -21,12 +21,7 @@ pub(super) fn paragraph(
     for (index, id) in ids.iter().enumerate() {
         let value = values.get(index).copied().unwrap_or(0.0);
         let position = scale.position(value);
-        let side = match scale.polarity() {
-            Polarity::Unsigned => "mag",
-            Polarity::Signed if position < 0.0 => "neg",
-            Polarity::Signed | Polarity::For => "pos",
-            Polarity::Against => "neg",
-        };
+        let side = side(scale, position);
         let text = texts.and_then(|texts| texts.get(index));
         // A token that is not in the list of texts shows its id rather than nothing.
         let shown = text.map_or_else(|| id.to_string(), |text| display(text));
@@ -46,6 +41,16 @@ pub(super) fn paragraph(
         }
     }
     out.push_str("</p>\n");
+}
+
+/// Class of the colour of a position on the map.
+pub(super) fn side(scale: &Scale, position: f64) -> &'static str {
+    match scale.polarity() {
+        Polarity::Unsigned => "mag",
+        Polarity::Signed if position < 0.0 => "neg",
+        Polarity::Signed | Polarity::For => "pos",
+        Polarity::Against => "neg",
+    }
 }
 
 /// Token text with its spaces kept and line breaks made visible.

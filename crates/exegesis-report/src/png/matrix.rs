@@ -22,7 +22,7 @@ const LINE_STEP: usize = 28;
 
 /// True for inputs whose features have names that stand alone.
 pub(super) fn suits(view: &InputView) -> bool {
-    matches!(view, InputView::Tokens { .. } | InputView::Columns { .. })
+    matches!(view, InputView::Tokens { .. } | InputView::Text(_) | InputView::Columns { .. })
 }
 
 /// The table of one input. Each column has a colour range of its own.

@@ -275,6 +275,30 @@ impl Fragment {
         self.close("circle", tooltip);
     }
 
+    /// An unfilled circle with a dashed outline.
+    pub(crate) fn ring(&mut self, x: f64, y: f64, radius: f64, paint: Paint, tooltip: &str) {
+        let _ = write!(
+            self.body,
+            "<circle cx=\"{}\" cy=\"{}\" r=\"{}\" fill=\"none\" pointer-events=\"all\" stroke-width=\"1.5\" \
+             stroke-dasharray=\"3 2\" {}",
+            c(x),
+            c(y),
+            c(radius),
+            paint.attribute("stroke")
+        );
+        self.close("circle", tooltip);
+    }
+
+    /// Begins the dot of type `number`, which can be reached by the keyboard.
+    pub(crate) fn open_dot(&mut self, number: usize) {
+        let _ = writeln!(self.body, "<g class=\"y{number}\" tabindex=\"0\">");
+    }
+
+    /// Ends it.
+    pub(crate) fn close_dot(&mut self) {
+        self.body.push_str("</g>\n");
+    }
+
     /// Text on its baseline.
     pub(crate) fn text(&mut self, x: f64, y: f64, style: Style, anchor: Anchor, text: &str) {
         self.text_painted(x, y, style, anchor, style.paint(), text);
@@ -322,6 +346,23 @@ impl Fragment {
             c(x),
             c(y),
             style.attributes(),
+            paint.attribute("fill"),
+            escape(text)
+        );
+    }
+
+    /// Text of a fixed-width font on its baseline, made to fit a width.
+    pub(crate) fn text_stretched(&mut self, x: f64, y: f64, width: f64, paint: Paint, text: &str) {
+        if text.trim().is_empty() {
+            return;
+        }
+        let _ = writeln!(
+            self.body,
+            "<text x=\"{}\" y=\"{}\" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\" {} {} xml:space=\"preserve\">{}</text>",
+            c(x),
+            c(y),
+            c(width),
+            Style::Code.attributes(),
             paint.attribute("fill"),
             escape(text)
         );

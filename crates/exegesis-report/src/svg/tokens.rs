@@ -63,6 +63,6 @@ pub(crate) fn chart(
 }
 
 /// Dark or white text, whichever reads better on a colour.
-fn readable_on(fill: Rgb) -> Rgb {
+pub(crate) fn readable_on(fill: Rgb) -> Rgb {
     if fill.lightness() > 0.66 { Rgb(28, 32, 38) } else { Rgb(255, 255, 255) }
 }

@@ -1,6 +1,7 @@
 //! Methods that only ask the model: a clean run gives the prediction and fixes the target, then a program that gives the
 //! score of that target, and nothing else, is run on changed rows.
 
+mod cut;
 mod imputer;
 mod players;
 mod scorer;
@@ -17,7 +18,7 @@ use exegesis_perturb::{Control, Deleted, Evaluator, Game, Masked};
 
 use super::{Explainer, batches};
 use crate::explanation::{Explanation, RowEvidence};
-use crate::{Error, Inputs, Result};
+use crate::{Inputs, Result};
 use scorer::Scorer;
 use tokens::Tokens;
 
@@ -172,32 +173,44 @@ impl Explainer {
         let key = RowKey { seed: self.settings.seed, row: row as u64 };
         let mut control = Control { progress, stop: self.settings.stop.as_deref() };
         if let perturb::Method::Slalom(options) = method {
-            let tokens = Tokens::of(self, scorer)?;
-            return tokens::slalom(options, &tokens, scorer, &mut control, key);
+            let tokens = Tokens::of(self, method, scorer)?;
+            let mut found = tokens::slalom(options, &tokens, scorer, &mut control, key)?;
+            // Only the text has values; a decoder's ids stay as they are.
+            let own = found.values.pop().unwrap_or_default();
+            let of = |(name, tensor): &(String, Tensor)| match *name == tokens.input {
+                true => own.clone(),
+                false => vec![0.0; tensor.len()],
+            };
+            found.values = scorer.own().iter().map(of).collect();
+            return Ok(found);
         }
         if let Some(tokens) = tokens::deleted(self, method, scorer)? {
             let (positions, may_be_empty) = (tokens.positions.clone(), tokens.may_be_empty);
-            let cells = tokens.length;
+            let players = tokens.players(scorer)?;
             let attribution = {
                 let sequences = |list: &[Vec<usize>]| scorer.sequences(&tokens, list);
-                let mut game = Deleted::new(positions.clone(), sequences, may_be_empty);
+                let mut game = Deleted::new(positions, sequences, may_be_empty);
                 self.play(method, &mut game, &perturb::Layout::Sequence, &mut control, key)
             };
             let attribution = attribution.map_err(|e| scorer.error(e))?;
-            let of_cell = tokens::of_cell(&positions, cells);
-            let players = perturb::Players::new(vec![of_cell], perturb::Layout::Sequence)
-                .map_err(|e| Error::usage(e.to_string()))?;
             return Ok(found(attribution, &players, scorer.names()));
         }
         let own = scorer.own().to_vec();
-        let players = players::players(self, method, scorer)?;
-        let imputer = imputer::imputer(self, method, scorer, key)?;
+        let (players, imputer, notes) = match tokens::replaced(self, method, scorer)? {
+            Some(replaced) => replaced,
+            None => (
+                players::players(self, method, scorer)?,
+                imputer::imputer(self, method, scorer, key)?,
+                vec![],
+            ),
+        };
         let attribution = {
             let predict = |batch: &[(String, Tensor)]| scorer.predict(batch);
             let game = Masked::new(&own, &players, &imputer, predict);
             game.and_then(|mut game| self.play(method, &mut game, &players.layout, &mut control, key))
         };
-        let attribution = attribution.map_err(|e| scorer.error(e))?;
+        let mut attribution = attribution.map_err(|e| scorer.error(e))?;
+        attribution.notes.extend(notes);
         Ok(found(attribution, &players, scorer.names()))
     }
 

@@ -50,6 +50,21 @@ pub(crate) fn bind(
         .filter(|i| !ports.get(*i).is_some_and(|p| p.optional))
         .filter(|i| !sources.iter().any(|s| s.name.as_deref() == ports.get(*i).map(|p| p.name.as_str())))
         .collect();
+    let (texts, sources) = texts(sources, options)?;
+    if !texts.is_empty() {
+        let reader = options.reader.as_ref().ok_or_else(|| {
+            Error::input(
+                "a text is given, but no tokenizer to read it with. Give the model's tokenizer.json with --tokenizer FILE.",
+            )
+        })?;
+        for own in reader.bind(ports, &free, &texts, remarks)? {
+            if let Some(target) = bound.get_mut(own.port) {
+                target.pieces.extend(own.pieces);
+            }
+        }
+    }
+    let free: Vec<usize> =
+        free.into_iter().filter(|i| bound.get(*i).is_none_or(|b| b.pieces.is_empty())).collect();
     for source in sources {
         let shown = source.path.display().to_string();
         let candidates: Vec<&Port> = match &source.name {
@@ -83,6 +98,30 @@ pub(crate) fn bind(
     }
     bound.retain(|b| !b.pieces.is_empty());
     Ok(bound)
+}
+
+/// Texts, each with the name of its file if it has one, and the sources that are none.
+#[allow(clippy::type_complexity)]
+fn texts<'a>(
+    sources: &'a [Source],
+    options: &ReadOptions,
+) -> Result<(Vec<(Option<String>, String)>, Vec<&'a Source>)> {
+    let mut texts: Vec<(Option<String>, String)> =
+        options.texts.iter().map(|text| (None, text.clone())).collect();
+    let mut others = vec![];
+    for source in sources {
+        if kind(&source.path)? != Kind::Text {
+            others.push(source);
+            continue;
+        }
+        let bytes = read_bytes(&source.path)?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            Error::input(format!("\"{}\" is no text in UTF-8. Convert it first.", source.path.display()))
+        })?;
+        let file = source.path.file_name().map(|n| n.to_string_lossy().into_owned());
+        texts.push((file, text.trim_start_matches('\u{feff}').trim_end().to_string()));
+    }
+    Ok((texts, others))
 }
 
 fn read_source(
@@ -156,6 +195,8 @@ fn read_source(
                 ))),
             }
         }
+        // Texts are read together, see [`texts`].
+        Kind::Text => Ok(vec![]),
         Kind::Csv => {
             let table = Table::parse(&bytes, options)?;
             let row_names = table.row_names(&file);

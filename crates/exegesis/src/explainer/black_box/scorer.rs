@@ -131,6 +131,11 @@ impl<'a> Scorer<'a> {
         if self.splits { slice_rows(tensor, self.row..self.row + 1).ok() } else { Some(tensor.clone()) }
     }
 
+    /// The row at hand.
+    pub fn row(&self) -> usize {
+        self.row
+    }
+
     /// The inputs as they were given.
     pub fn inputs(&self) -> &Inputs {
         self.inputs
@@ -223,10 +228,13 @@ impl<'a> Scorer<'a> {
         let mut scores = vec![0.0; list.len()];
         for length in lengths {
             let members: Vec<usize> = (0..full.len()).filter(|i| full[*i].len() == length).collect();
-            let sequences: Vec<&[usize]> = members.iter().map(|i| full[*i].as_slice()).collect();
-            let inputs = tokens.inputs(self, &sequences)?;
-            for (member, score) in members.iter().zip(self.run(inputs, sequences.len())?) {
-                scores[*member] = score;
+            // Models whose rows can't be told apart take one text at a time.
+            for members in members.chunks(if self.splits { members.len().max(1) } else { 1 }) {
+                let sequences: Vec<&[usize]> = members.iter().map(|i| full[*i].as_slice()).collect();
+                let inputs = tokens.inputs(self, &sequences)?;
+                for (member, score) in members.iter().zip(self.run(inputs, sequences.len())?) {
+                    scores[*member] = score;
+                }
             }
         }
         Ok(scores)
