@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub players: PlayerKind,
     /// Groups that the user gives, per explained input.
     pub groups: Option<Inputs>,
+    /// True if the user said what the input is compared with.
+    pub is_baseline_given: bool,
     /// Set by others to stop.
     pub stop: Option<Arc<AtomicBool>>,
 }
@@ -74,6 +76,7 @@ impl ExplainerBuilder {
             preprocess: None,
             players: PlayerKind::default(),
             groups: None,
+            is_baseline_given: false,
             stop: None,
         };
         Self { model, request: Request::new(method.of_graph()), method, settings, references: None }
@@ -90,6 +93,7 @@ impl ExplainerBuilder {
     #[must_use]
     pub fn baseline(mut self, baseline: Baseline) -> Self {
         self.request.baseline = baseline;
+        self.settings.is_baseline_given = true;
         self
     }
 
@@ -97,6 +101,7 @@ impl ExplainerBuilder {
     #[must_use]
     pub fn references(mut self, rows: Inputs) -> Self {
         self.request.baseline = Baseline::Input;
+        self.settings.is_baseline_given = true;
         self.references = Some(rows);
         self
     }

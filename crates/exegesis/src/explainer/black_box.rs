@@ -188,15 +188,17 @@ impl Explainer {
             return Ok(found(attribution, &players, scorer.names()));
         }
         let own = scorer.own().to_vec();
-        let players = players::players(self, method, scorer)?;
-        let imputer = imputer::imputer(self, method, scorer, key)?;
+        let mut chosen = players::players(self, method, scorer)?;
+        let imputer = imputer::imputer(self, method, scorer, key, &mut chosen)?;
+        let players = &chosen.players;
         let attribution = {
             let predict = |batch: &[(String, Tensor)]| scorer.predict(batch);
-            let game = Masked::new(&own, &players, &imputer, predict);
+            let game = Masked::new(&own, players, &imputer, predict);
             game.and_then(|mut game| self.play(method, &mut game, &players.layout, &mut control, key))
         };
-        let attribution = attribution.map_err(|e| scorer.error(e))?;
-        Ok(found(attribution, &players, scorer.names()))
+        let mut attribution = attribution.map_err(|e| scorer.error(e))?;
+        attribution.notes.splice(0..0, chosen.notes);
+        Ok(found(attribution, players, scorer.names()))
     }
 
     fn play(
