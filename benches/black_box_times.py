@@ -5,8 +5,8 @@
     python black_box_times.py time [--model table]... [--method kernel-shap]... [--seeds 3] [--rows N]
 
 `time` prints a JSON line per model, method and seed: `seconds`, `model_seconds` of them inside ONNX Runtime (2 threads),
-`processor_seconds` of all threads, the machine's `load` (run it alone: above 2 means waiting), `rows` the model was given,
-and where there is a reference for what the method estimates `error`, the root mean square difference over that of the
+`processor_seconds` and `model_processor_seconds` the same in time of all threads (which other work on the machine leaves nearly
+alone), the machine's `load` (above 2, the first two are mostly waiting), `rows` the model was given, and where there is a reference for what the method estimates `error`, the root mean square difference over that of the
 reference. `reference` prints the standard error likewise. All methods of a model may use the same rows: table 2,000, mnist
 1,000, efficientnet 500, text 1,000; SLALOM 5,000. A method runs once with few rows before it is timed.
 
@@ -291,7 +291,7 @@ def run_peer(
         if warm:
             np.random.seed(seed)
             RUNS[method](given, few(given, method), seed)
-        given.model.seconds, given.model.rows = 0.0, 0
+        given.model.reset()
         np.random.seed(seed)
         start, processor = time.perf_counter(), time.process_time()
         found = RUNS[method](given, rows, seed)
@@ -300,6 +300,7 @@ def run_peer(
         "seconds": seconds,
         "model_seconds": given.model.seconds,
         "processor_seconds": processor,
+        "model_processor_seconds": given.model.processor_seconds,
         "rows": given.model.rows,
     }
     (folder / "runs").mkdir(parents=True, exist_ok=True)
@@ -403,7 +404,7 @@ def main() -> None:
             for seed in range(options.seeds):
                 found = run_peer(model, method, options.rows, seed, options.folder, options.removal)
                 line = {"model": model, "method": method, "seed": seed, "rows": found["rows"]}
-                line |= {key: round(found[key], 4) for key in ("seconds", "model_seconds", "processor_seconds")}
+                line |= {key: round(found[key], 4) for key in found if key.endswith("seconds")}
                 line["load"] = round(os.getloadavg()[0], 1)
                 line |= {key: round(found[key], 6) for key in ("mse", "variance") if key in found}
                 print(json.dumps(line | error(found["values"], method, model, options.folder)), flush=True)

@@ -15,7 +15,8 @@ Examples:
   exegesis compile model.onnx --method dlbacktrace -o explained.onnx
 
 Exit status: 0 done, 2 wrong usage or not built, 3 model or input can't be read or does not fit,
-4 the method has no rule for a node, 5 not enough memory or time, 1 anything else.";
+4 the method has no rule for a node, 5 not enough memory or time, 130 interrupted, 1 anything else. Methods that ask the model row by row save
+what is known at the first interruption (Ctrl-C), say that it is partial, and end with 0.";
 
 /// Explains deep models: a model and an input in; attributions, evidence and pictures out.
 #[derive(Debug, Parser)]

@@ -38,7 +38,7 @@ pub fn open(path: &Path) -> Result<Model> {
 
 /// Reads a method.
 pub fn method(text: &str) -> Result<Method> {
-    Method::parse(text).map_err(Error::from)
+    Method::parse(text)
 }
 
 /// The labels of `--labels`, else those of the model.

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console.error(&error);
-            ExitCode::from(error.exit_code())
+            ExitCode::from(if net::is_stopped() { net::INTERRUPTED } else { error.exit_code() })
         }
     }
 }

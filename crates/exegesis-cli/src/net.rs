@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use exegesis::{Error, ErrorKind, Result, WorkLimit, files, free_memory};
@@ -12,7 +12,7 @@ use crate::args::{Cli, Command};
 use crate::memory;
 
 /// Exit status of a process that the user interrupted, as shells have it.
-const INTERRUPTED: i32 = 130;
+pub const INTERRUPTED: u8 = 130;
 /// Exit status for too little time.
 const OUT_OF_TIME: i32 = 5;
 
@@ -21,6 +21,37 @@ static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// Set when the user gave a time limit.
 static IS_TIMED: AtomicBool = AtomicBool::new(false);
+
+/// Set by the first interruption of work whose result so far can be saved.
+static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// True while such work runs.
+static CAN_SAVE: AtomicBool = AtomicBool::new(false);
+
+/// The switch that stops work early.
+pub fn stop_switch() -> Arc<AtomicBool> {
+    Arc::clone(&STOP)
+}
+
+/// True if the user wants no more.
+pub fn is_stopped() -> bool {
+    STOP.load(Ordering::Relaxed)
+}
+
+/// As long as it is there, the first interruption flips the switch instead of ending the process.
+pub struct Stoppable(());
+
+/// Work that looks at [`stop_switch`] begins.
+pub fn stoppable() -> Stoppable {
+    CAN_SAVE.store(true, Ordering::Relaxed);
+    Stoppable(())
+}
+
+impl Drop for Stoppable {
+    fn drop(&mut self) {
+        CAN_SAVE.store(false, Ordering::Relaxed);
+    }
+}
 
 /// Without a time limit, absurd work is refused before it starts.
 pub fn work_limit() -> WorkLimit {
@@ -38,8 +69,12 @@ pub fn spread(cli: &Cli) {
     }));
     // Destructors do not run when the process is interrupted, so half-written files are removed here.
     let _ = ctrlc::set_handler(|| {
+        if CAN_SAVE.load(Ordering::Relaxed) && !STOP.swap(true, Ordering::Relaxed) {
+            eprintln!("interrupted: what is known by now is being saved; interrupt once more to end at once");
+            return;
+        }
         files::discard_pending();
-        std::process::exit(INTERRUPTED);
+        std::process::exit(INTERRUPTED.into());
     });
     let budget = match &cli.command {
         Command::Explain(args) => args.how.memory,

@@ -16,6 +16,14 @@ pub enum Error {
     /// The predictor failed for a reason of its own, which it keeps.
     #[error("the predictor failed: {0}")]
     Failed(String),
+    /// Stopped by the user too early for a method that needs a number of rows.
+    #[error("stopped after {done} model rows, of which the method needs {needed} for a result")]
+    StoppedShort {
+        /// Rows that were asked for.
+        done: usize,
+        /// Rows that a result takes.
+        needed: usize,
+    },
     /// Stopped by the user before there was a result.
     #[error("stopped before there was a result")]
     Stopped,

@@ -27,14 +27,23 @@ pub struct Evaluator<'a, 'c> {
     known: FxHashMap<Coalition, f64>,
     control: &'a mut Control<'c>,
     expected: usize,
-    /// Answers to soft masks, which are not kept.
-    soft: usize,
+    /// Answers that are not kept.
+    passing: usize,
+    /// Lowest and highest answer.
+    range: [f64; 2],
 }
 
 impl<'a, 'c> Evaluator<'a, 'c> {
     /// For one row; `control` may be shared with others that come after.
     pub fn new(game: &'a mut dyn Game, control: &'a mut Control<'c>) -> Self {
-        Self { game, known: FxHashMap::default(), control, expected: 0, soft: 0 }
+        Self {
+            game,
+            known: FxHashMap::default(),
+            control,
+            expected: 0,
+            passing: 0,
+            range: [f64::INFINITY, f64::NEG_INFINITY],
+        }
     }
 
     /// Number of players.
@@ -50,7 +59,7 @@ impl<'a, 'c> Evaluator<'a, 'c> {
 
     /// Distinct coalitions (and masks) that were asked for.
     pub fn model_rows(&self) -> usize {
-        self.known.len() + self.soft
+        self.known.len() + self.passing
     }
 
     /// True if the user wants no more.
@@ -113,7 +122,7 @@ impl<'a, 'c> Evaluator<'a, 'c> {
             }
             let owned: Vec<Coalition> = chunk.iter().map(|c| (*c).clone()).collect();
             let values = self.game.values(&owned)?;
-            check(&values, owned.len())?;
+            self.take(&values, owned.len())?;
             self.known.extend(owned.into_iter().zip(values));
             self.tell();
         }
@@ -158,14 +167,56 @@ impl<'a, 'c> Evaluator<'a, 'c> {
                 break;
             }
             let values = ask(self.game, chunk)?;
-            check(&values, chunk.len())?;
+            self.take(&values, chunk.len())?;
             all.extend(values);
-            self.soft += chunk.len();
+            self.passing += chunk.len();
             self.tell();
         }
         Ok(all)
     }
+
+    /// Values of coalitions of which none comes twice, in order, without keeping them: of the leading ones, which are all
+    /// unless the user stops. For enumerations that would fill the memory.
+    ///
+    /// # Errors
+    /// As [`Evaluator::values`], without stopping.
+    pub fn passing_values(&mut self, coalitions: &[Coalition]) -> Result<Vec<f64>> {
+        let mut all = Vec::with_capacity(coalitions.len());
+        for chunk in coalitions.chunks(self.game.rows_at_once().max(1)) {
+            if self.is_stopped() {
+                break;
+            }
+            let values = self.game.values(chunk)?;
+            self.take(&values, chunk.len())?;
+            all.extend(values);
+            self.passing += chunk.len();
+            self.tell();
+        }
+        Ok(all)
+    }
+
+    /// True if every answer so far was the same, and there was more than one.
+    pub fn is_constant(&self) -> bool {
+        self.model_rows() > 1 && self.range[0] >= self.range[1]
+    }
+
+    /// Background rows of the game, if it has several: [`Game::background`].
+    pub fn background(&self) -> Option<Vec<Vec<f64>>> {
+        self.game.background()
+    }
+
+    fn take(&mut self, values: &[f64], rows: usize) -> Result<()> {
+        check(values, rows)?;
+        for value in values {
+            self.range = [self.range[0].min(*value), self.range[1].max(*value)];
+        }
+        Ok(())
+    }
 }
+
+/// Said where the score does not depend on the players.
+pub(crate) const CONSTANT: &str = "the score is the same whatever is taken out: it does not depend on these players, and every \
+                                   value is 0";
 
 /// # Errors
 /// Another number of values than rows, or one that is not finite.

@@ -49,6 +49,12 @@ pub trait Game {
     fn rows_at_once(&self) -> usize {
         256
     }
+
+    /// The rows that stand in for what is taken out, where there are several: per row the mean of each player's cells. Tells
+    /// which players go together.
+    fn background(&self) -> Option<Vec<Vec<f64>>> {
+        None
+    }
 }
 
 /// Anything that gives a score per row. Implemented by closures.
@@ -146,6 +152,10 @@ impl<P: Predictor> Game for Masked<'_, P> {
 
     fn rows_at_once(&self) -> usize {
         self.rows_at_once
+    }
+
+    fn background(&self) -> Option<Vec<Vec<f64>>> {
+        self.imputer.means(self.players)
     }
 }
 

@@ -39,6 +39,25 @@ impl Imputer {
         !matches!(self, Self::Neighbours { .. })
     }
 
+    /// Of several references, per one the mean of each player's cells.
+    pub(crate) fn means(&self, players: &Players) -> Option<Vec<Vec<f64>>> {
+        let Self::Rows(tensors) = self else { return None };
+        let mut sums = vec![vec![0.0; players.count()]; self.rows_per_coalition()];
+        for (index, tensor) in tensors.iter().enumerate() {
+            let of_cell = players.of_cells(index);
+            let numbers = tensor.to_f64()?;
+            for (sums, row) in sums.iter_mut().zip(numbers.chunks(of_cell.len().max(1))) {
+                for (player, number) in of_cell.iter().zip(row).filter(|(p, _)| **p != FROZEN) {
+                    sums[*player as usize] += number;
+                }
+            }
+        }
+        let sizes = players.sizes();
+        sums.iter_mut()
+            .for_each(|row| row.iter_mut().zip(&sizes).for_each(|(sum, size)| *sum /= *size as f64));
+        Some(sums)
+    }
+
     fn references(&self) -> &[Tensor] {
         match self {
             Self::Reference(tensors) | Self::Rows(tensors) | Self::Neighbours { references: tensors, .. } => {

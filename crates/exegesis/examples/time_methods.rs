@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use exegesis::{Method, Request, Tensor};
+use exegesis::{Request, Tensor, WhiteBox};
 use exegesis_graph::{DType, Dim, Graph, onnx, passes};
 use exegesis_runtime::{LoadOptions, Prepack, Program, RtenRuntime, Runtime, default_threads};
 
@@ -71,7 +71,7 @@ fn main() -> Result<(), Failure> {
 }
 
 fn prepare(graph: &Graph, method: &str, prepack: Prepack) -> Result<Explanation, Failure> {
-    let mut request = Request::new(Method::parse(method)?);
+    let mut request = Request::new(WhiteBox::parse(method)?);
     request.diagnostics = false;
     let start = Instant::now();
     let explained = exegesis_attribute::explain(graph.clone(), &request, &mut |_, _| {})?;

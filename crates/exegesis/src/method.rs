@@ -126,6 +126,11 @@ impl Method {
         }
     }
 
+    /// True if the method shares out a total, so that there is a ledger.
+    pub fn is_relevance(&self) -> bool {
+        self.white_box().is_some_and(attribute::Method::is_relevance)
+    }
+
     /// Catalogue entry.
     pub fn info(&self) -> &'static MethodInfo {
         match self {

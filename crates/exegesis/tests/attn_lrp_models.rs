@@ -8,7 +8,7 @@ mod coverage {
 }
 
 use coverage::models;
-use exegesis::{Method, Model};
+use exegesis::{Model, WhiteBox};
 use exegesis_attribute::{Error, Request, explain};
 
 /// Models that are refused, and what the message says.
@@ -20,7 +20,7 @@ fn refusal(surveyed: &models::Surveyed, model: &Model, method: &str) -> Option<S
         explain: surveyed.explain.iter().map(ToString::to_string).collect(),
         task: surveyed.task,
         target: surveyed.target.clone(),
-        ..Request::new(Method::parse(method).unwrap())
+        ..Request::new(WhiteBox::parse(method).unwrap())
     };
     match explain(surveyed.graph(model), &request, &mut |_, _| ()) {
         Ok(explained) => {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use common::inputs;
 use exegesis::{
     Baseline, DType, Dim, ExplainerBuilder, Explanation, Inputs, Method, Model, Part, Request, Target, Task,
-    Tensor,
+    Tensor, WhiteBox,
 };
 use exegesis_attribute::{Quadrature, quadrature};
 use exegesis_graph::{Graph, onnx};
@@ -205,7 +205,7 @@ fn what_is_explained_is_fixed_by_the_clean_run() {
     let request = Request {
         part: Part::Clean,
         task: Some(Task::Segmentation),
-        ..Request::new(Method::parse("gradient").unwrap())
+        ..Request::new(WhiteBox::parse("gradient").unwrap())
     };
     let clean = exegesis_attribute::explain(model.graph().clone(), &request, &mut |_, _| {}).unwrap();
     let seed = run(clean.graph, &given, &clean.seed_output.unwrap());

@@ -6,7 +6,7 @@
 #[path = "coverage/models.rs"]
 mod models;
 
-use exegesis::Method;
+use exegesis::WhiteBox;
 use exegesis_attribute::{Error, Request, explain};
 
 /// Models without a rule for some node, by the start of their name, and a node that has none.
@@ -31,7 +31,7 @@ fn every_model_has_rules_or_is_listed() {
             explain: model.explain.iter().map(ToString::to_string).collect(),
             task: model.task,
             target: model.target.clone(),
-            ..Request::new(Method::parse("deeplift").unwrap())
+            ..Request::new(WhiteBox::parse("deeplift").unwrap())
         };
         let listed = REFUSED.iter().find(|(name, _)| model.name.starts_with(name));
         match (explain(model.graph(&opened), &request, &mut |_, _| ()), listed) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use exegesis::{Method, Request, Tensor};
+use exegesis::{Request, Tensor, WhiteBox};
 use exegesis_graph::{onnx, passes};
 use exegesis_reference::Array;
 use exegesis_runtime::{LoadOptions, RtenRuntime, Runtime};
@@ -19,7 +19,7 @@ fn a_sequence_of_known_great_length_agrees_with_the_reference() {
     let values: Vec<f32> = (0..2 * STEPS * 5).map(|i| (i as f32 * 0.37).sin()).collect();
     let input = Tensor::new([2, STEPS, 5], values).unwrap();
     for method in ["gradient", "dlbacktrace"] {
-        let mut request = Request::new(Method::parse(method).unwrap());
+        let mut request = Request::new(WhiteBox::parse(method).unwrap());
         request.diagnostics = false;
         let explained = exegesis_attribute::explain(graph.clone(), &request, &mut |_, _| {}).unwrap();
         assert!(explained.graph.node_count() < 1000, "{method}: rolled, not unrolled");

@@ -8,7 +8,7 @@ mod npz;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use exegesis::{Method, Model, Target, Task, Tensor};
+use exegesis::{Model, Target, Task, Tensor, WhiteBox};
 use exegesis_attribute::{Request, explain};
 use exegesis_reference::Array;
 use exegesis_runtime::{LoadOptions, RtenRuntime, Runtime};
@@ -27,7 +27,7 @@ fn sorted(folder: &Path) -> Vec<PathBuf> {
 /// Largest difference of any attribution, relative to its largest value.
 fn difference(model: &Path, recorded: &BTreeMap<String, Array>, mode: &str) -> Result<f64, String> {
     let name = model.parent().and_then(Path::file_name).unwrap().to_string_lossy();
-    let method = Method::parse(&format!("dlbacktrace:mode={mode}")).unwrap();
+    let method = WhiteBox::parse(&format!("dlbacktrace:mode={mode}")).unwrap();
     let mut request = Request::new(method);
     let mut feeds: Vec<(String, Array)> = recorded
         .iter()

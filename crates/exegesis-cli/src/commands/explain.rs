@@ -13,7 +13,7 @@ use super::players::Players;
 use super::{Compared, builder, demo, labels, method, open};
 use crate::args::{Explain, How};
 use crate::console::Console;
-use crate::net::work_limit;
+use crate::net::{is_stopped, stop_switch, stoppable, work_limit};
 
 /// Where the report goes if nothing else is said.
 pub const DEFAULT_SAVE: &str = "explanation.html";
@@ -52,7 +52,12 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
     let mut summaries = Vec::new();
     let count = runs.len();
     for (index, inputs) in runs.iter().enumerate() {
-        let mut explanation = explain(&explainers, inputs, &read.remarks, console)?;
+        let explanation = explain(&explainers, inputs, &read.remarks, console);
+        if index > 0 && is_stopped() && explanation.is_err() {
+            console.warning(&format!("stopped by the user: {index} of {count} inputs are explained"));
+            break;
+        }
+        let mut explanation = explanation?;
         explanation.vocabulary.clone_from(&vocabulary);
         let paths: Vec<PathBuf> = saves
             .iter()
@@ -63,6 +68,10 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
             summaries.push(summary_json(&explanation, &saved));
         } else {
             console.summary(&summary_text(&explanation, &saved, console));
+        }
+        if is_stopped() && index + 1 < count {
+            console.warning(&format!("stopped by the user: {} of {count} inputs are explained", index + 1));
+            break;
         }
     }
     if args.json {
@@ -129,6 +138,7 @@ pub fn explainers(
                 .nodes(nodes.clone())
                 .runtime(runtime)
                 .seed(*seed)
+                .stop(stop_switch())
                 .work(work_limit());
             if let Some(text) = &args.preprocess {
                 builder = builder.preprocess(text.parse()?);
@@ -207,13 +217,29 @@ pub fn explain(
     remarks: &Remarks,
     console: &Console,
 ) -> Result<Explanation> {
-    let mut parts = Vec::new();
+    let mut parts: Vec<Explanation> = Vec::new();
+    let mut left_out = Vec::new();
     for explainer in explainers {
         let name = explainer.method().name();
+        if is_stopped() {
+            left_out.push(name);
+            continue;
+        }
         console.detail(&format!("{name}: compiling and running"));
         let mut progress = console.progress(name);
-        let part = explainer.explain_with(inputs, &mut |done, total| progress.at(done, total))?;
-        drop(progress);
+        let saves = matches!(explainer.method(), Method::BlackBox(_)).then(stoppable);
+        let part = explainer.explain_with(inputs, &mut |done, total| progress.at(done, total));
+        drop((progress, saves));
+        // Nothing of earlier methods is lost for a method that was stopped before it was through with as many rows.
+        let part = match (part, parts.first()) {
+            (Err(_), Some(_)) if is_stopped() => None,
+            (Ok(part), Some(first)) if is_stopped() && part.rows != first.rows => None,
+            (part, _) => Some(part?),
+        };
+        let Some(part) = part else {
+            left_out.push(name);
+            continue;
+        };
         let t = part.provenance.timings;
         console.detail(&format!("{name}: compiled in {:.3} s, ran in {:.3} s", t.compile, t.run));
         parts.push(part);
@@ -226,6 +252,10 @@ pub fn explain(
         console.detail(&format!("note: {note}"));
     }
     explanation.provenance.remarks.extend(remarks);
+    if !left_out.is_empty() {
+        let warning = format!("stopped by the user: {} left out", left_out.join(", "));
+        explanation.provenance.remarks.warn(warning);
+    }
     for warning in &explanation.provenance.remarks.warnings {
         console.warning(warning);
     }

@@ -13,7 +13,7 @@ use crate::inputs::{join_rows, slice_rows};
 use crate::{Error, ErrorKind, Inputs, Result};
 
 /// Most rows that run at once unless the user says otherwise: beyond it no runtime is faster.
-const DEFAULT_ROWS: usize = 32;
+pub(crate) const DEFAULT_ROWS: usize = 32;
 
 /// Number of rows: the leading size of the first input that has axes.
 pub(crate) fn rows(inputs: &Inputs) -> usize {

@@ -80,6 +80,7 @@ impl Explainer {
         compile_seconds += scorer.compile_seconds();
         let program = scorer.program().unwrap_or_else(|| Arc::clone(&clean));
         let run_seconds = started.elapsed().as_secs_f64() - scorer.compile_seconds();
+        let model_seconds = scorer.model_seconds();
         let kept = scorer.given_rows(all.len());
         let names = scorer.names().to_vec();
         if all.len() < rows {
@@ -152,6 +153,7 @@ impl Explainer {
             result.arrays = arrays;
             result.evidence = all.into_iter().map(|f| f.evidence).collect();
         }
+        explanation.provenance.timings.model = Some(model_seconds);
         Ok(explanation)
     }
 
@@ -237,6 +239,7 @@ fn found(attribution: perturb::Attribution, players: &perturb::Players, names: &
                 .standard_errors
                 .as_ref()
                 .map(|errors| errors.iter().copied().fold(0.0, f64::max)),
+            is_partial: attribution.is_partial,
             slalom: None,
         },
         warnings: attribution.warnings,

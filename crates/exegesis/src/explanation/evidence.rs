@@ -16,6 +16,8 @@ pub struct RowEvidence {
     pub r_squared: Option<f64>,
     /// Largest standard error of a player's value.
     pub largest_standard_error: Option<f64>,
+    /// True if the user stopped it: the values are those of what was known by then.
+    pub is_partial: bool,
     /// The fit of SLALOM.
     #[serde(skip)]
     pub slalom: Option<SlalomRow>,

@@ -47,6 +47,9 @@ pub struct Timings {
     pub compile: f64,
     /// Running it on all rows.
     pub run: f64,
+    /// The part of it that the model took, for methods that only ask the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<f64>,
 }
 
 /// How the numbers of an explanation were made.
@@ -111,7 +114,7 @@ impl Provenance {
     }
 
     pub(crate) fn timed(mut self, load: f64, compile: f64, run: f64) -> Self {
-        self.timings = Timings { load, compile, run };
+        self.timings = Timings { load, compile, run, model: None };
         self
     }
 
@@ -124,6 +127,10 @@ impl Provenance {
     pub(crate) fn add(&mut self, other: Self) {
         self.timings.compile += other.timings.compile;
         self.timings.run += other.timings.run;
+        self.timings.model = match (self.timings.model, other.timings.model) {
+            (None, None) => None,
+            (own, other) => Some(own.unwrap_or(0.0) + other.unwrap_or(0.0)),
+        };
         self.plans.extend(other.plans);
         self.remarks.extend(&other.remarks);
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use exegesis::{Method, Model};
+use exegesis::{Model, WhiteBox};
 use exegesis_attribute::{Error, OnMissingRule, Request, explain};
 use exegesis_graph::Graph;
 
@@ -59,7 +59,7 @@ impl Row {
 }
 
 /// The explanation of a model by `method`.
-fn of_model(surveyed: &Surveyed, method: Method) -> Request {
+fn of_model(surveyed: &Surveyed, method: WhiteBox) -> Request {
     Request {
         output: surveyed.output.map(str::to_string),
         explain: surveyed.explain.iter().map(ToString::to_string).collect(),
@@ -92,7 +92,7 @@ impl Survey {
             lrp_refused: vec![],
         };
         for mode in ["default", "contrastive"] {
-            let method = Method::parse(&format!("dlbacktrace:mode={mode}")).unwrap();
+            let method = WhiteBox::parse(&format!("dlbacktrace:mode={mode}")).unwrap();
             let request = of_model(surveyed, method);
             let refusals = self.explain(&request, surveyed, model, &mut row);
             for refusal in refusals {
@@ -105,7 +105,7 @@ impl Survey {
         }
         let counts = row.counts;
         std::mem::swap(&mut self.operators, &mut self.lrp_operators);
-        let lrp = of_model(surveyed, Method::parse("lrp").unwrap());
+        let lrp = of_model(surveyed, WhiteBox::parse("lrp").unwrap());
         row.lrp_refused = self.explain(&lrp, surveyed, model, &mut row);
         std::mem::swap(&mut self.operators, &mut self.lrp_operators);
         row.lrp = [row.counts[1], row.counts[2]];

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use exegesis::{Method, Request, Tensor};
+use exegesis::{Request, Tensor, WhiteBox};
 use exegesis_graph::op::{Binary, Concat, MatMul, Unary, Variadic};
 use exegesis_graph::{DType, Dim, Graph, Op, ValueId, onnx, passes};
 use exegesis_runtime::{LoadOptions, RtenRuntime, Runtime};
@@ -144,7 +144,7 @@ pub fn explain_only(bytes: &[u8], method: &str) -> Result<(Times, Graph), Failur
     times.read = clock.lap();
     passes::prepare(&mut graph, &RtenRuntime, &mut |_, _| {})?;
     times.prepare = clock.lap();
-    let request = Request::new(Method::parse(method)?);
+    let request = Request::new(WhiteBox::parse(method)?);
     let explained = exegesis_attribute::explain(graph, &request, &mut |_, _| {})?;
     times.explain = clock.lap();
     times.nodes = explained.graph.node_count();

@@ -1,6 +1,8 @@
 //! The score of the frozen target on changed rows.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Instant;
 
 use exegesis_attribute::{PLACE, Request, explained_inputs};
 use exegesis_graph::{DType, Tensor};
@@ -10,9 +12,12 @@ use exegesis_runtime::Port;
 use super::tokens::Tokens;
 use crate::explainer::compiled::Compiled;
 use crate::explainer::signature::Signature;
-use crate::explainer::{Explainer, batches, seeds};
+use crate::explainer::{Explainer, Settings, batches, seeds};
 use crate::inputs::{slice_rows, take_rows};
 use crate::{Error, ErrorKind, Inputs, Result};
+
+/// Bytes of values that a batch may make before more rows at once are no faster.
+const LIGHT_BYTES: u64 = 32 << 20;
 
 /// Runs the score program of one explainer, row after row.
 pub(super) struct Scorer<'a> {
@@ -34,6 +39,8 @@ pub(super) struct Scorer<'a> {
     open: Option<Arc<Compiled>>,
     last: Option<Arc<Compiled>>,
     compile_seconds: f64,
+    /// Seconds in the model.
+    model_seconds: f64,
     /// Why a run failed, as the user should hear it.
     failure: Option<Error>,
 }
@@ -81,6 +88,7 @@ impl<'a> Scorer<'a> {
             open: None,
             last: None,
             compile_seconds: 0.0,
+            model_seconds: 0.0,
             failure: None,
         };
         if splits {
@@ -123,11 +131,6 @@ impl<'a> Scorer<'a> {
         if self.splits { slice_rows(tensor, self.row..self.row + 1).ok() } else { Some(tensor.clone()) }
     }
 
-    /// The row at hand.
-    pub fn row(&self) -> usize {
-        self.row
-    }
-
     /// The inputs as they were given.
     pub fn inputs(&self) -> &Inputs {
         self.inputs
@@ -141,6 +144,11 @@ impl<'a> Scorer<'a> {
     /// Seconds that putting programs together took.
     pub fn compile_seconds(&self) -> f64 {
         self.compile_seconds
+    }
+
+    /// Seconds that the model took.
+    pub fn model_seconds(&self) -> f64 {
+        self.model_seconds
     }
 
     /// Turns to a row.
@@ -170,7 +178,9 @@ impl<'a> Scorer<'a> {
         match (self.failure.take(), error) {
             (Some(failure), _) => failure,
             (None, error @ perturb::Error::Predictor(_)) => Error::input(format!("{error}.")),
-            (None, error @ perturb::Error::Stopped) => Error::new(ErrorKind::Other, format!("{error}.")),
+            (None, error @ (perturb::Error::Stopped | perturb::Error::StoppedShort { .. })) => {
+                Error::new(ErrorKind::Other, format!("{error}. Let it run longer, or ask for less."))
+            }
             (None, error) => Error::usage(format!("{error}.")),
         }
     }
@@ -287,10 +297,30 @@ impl<'a> Scorer<'a> {
                           Choose another --output-name or a white-box method.",
             )
         })?;
-        let results = batches::run(&program, &ports, &full, &self.explainer.settings, &mut |_, _| {})?;
+        let settings = self.settings(&program, &ports, &full, rows);
+        let started = Instant::now();
+        let results = batches::run(&program, &ports, &full, &settings, &mut |_, _| {})?;
+        self.model_seconds += started.elapsed().as_secs_f64();
         self.last = Some(program);
         let scores = results.into_iter().find(|(n, _)| *n == name).and_then(|(_, t)| t.to_f64());
         Ok(scores.unwrap_or_default())
+    }
+
+    /// Settings with larger batches where rows are light, so that starting a run costs nothing beside it.
+    fn settings(&self, program: &Compiled, ports: &[Port], inputs: &Inputs, rows: usize) -> Settings {
+        let given = &self.explainer.settings;
+        if given.batch.is_some() || rows <= batches::DEFAULT_ROWS {
+            return given.clone();
+        }
+        let (two, four) = (program.peak(inputs, 2), program.peak(inputs, 4));
+        let per_row = four.activations.saturating_sub(two.activations) / 2;
+        let light = usize::try_from(LIGHT_BYTES / per_row.max(1)).unwrap_or(rows).min(rows);
+        let batch = NonZeroUsize::new(light).filter(|n| n.get() > batches::DEFAULT_ROWS);
+        let wide = Settings { batch, ..given.clone() };
+        match batch.is_some() && batches::check_budget(program, ports, inputs, light, &wide).is_ok() {
+            true => wide,
+            false => given.clone(),
+        }
     }
 
     /// With the target or seed that the program reads.

@@ -163,6 +163,7 @@ pub(super) fn slalom(
             base_value: None,
             r_squared: None,
             largest_standard_error: None,
+            is_partial: fitted.is_partial,
             slalom: None,
         },
         warnings: fitted.warnings.clone(),
