@@ -31,7 +31,7 @@ SENTIMENT = ROOT / "crates/exegesis/assets/sentiment"
 FOLDER = ROOT / "target/black-box"
 SENTENCE = "the story is a little slow at times , but the acting is wonderful and the ending is truly moving ."
 MODELS = ["table", "mnist", "efficientnet", "text"]
-# Rows that ONNX Runtime gets at a time; more is slower per row.
+# Rows that ONNX Runtime gets at a time.
 AT_A_TIME = {"table": 512, "mnist": 64, "efficientnet": 8, "text": 64}
 
 

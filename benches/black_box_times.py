@@ -5,10 +5,11 @@
     python black_box_times.py time [--model table]... [--method kernel-shap]... [--seeds 3] [--rows N]
 
 `time` prints a JSON line per model, method and seed: `seconds`, `model_seconds` of them inside ONNX Runtime (2 threads),
-`processor_seconds` and `model_processor_seconds` the same in time of all threads (which other work on the machine leaves nearly
-alone), the machine's `load` (above 2, the first two are mostly waiting), `rows` the model was given, and where there is a reference for what the method estimates `error`, the root mean square difference over that of the
-reference. `reference` prints the standard error likewise. All methods of a model may use the same rows: table 2,000, mnist
-1,000, efficientnet 500, text 1,000; SLALOM 5,000. A method runs once with few rows before it is timed.
+`processor_seconds` and `model_processor_seconds` the same in time of all threads, which other work on the machine disturbs
+less, its `load` (above 2, the first two are mostly waiting), `rows` the model was given, and where there is a reference for
+what the method estimates `error`, the root mean square difference over that of the reference. `reference` prints the standard
+error likewise. All methods of a model may use the same rows: table 2,000, mnist 1,000, efficientnet 500, text 1,000; SLALOM
+5,000. A method runs once with few rows before it is timed. Another `--removal` needs a `--folder` of its own.
 
 | method | what runs |
 |---|---|
@@ -26,6 +27,8 @@ model has them. FOLDER/runs/MODEL-METHOD-SEED.npz has `values` per player (RISE,
 SLALOM also `ids`, `mask`, `scores` (logit 1 less logit 0) of the rows it drew, `value` and `importance` per player and `mse`,
 that of its fit on these rows. FOLDER/reference-MODEL.npz has `shapley`, `standard_error` (antithetic permutations) and `owen`
 (all coalitions of the linkage).
+
+Needs shap 0.51, lime 0.2.0.1, dianna 1.8.1 and slalom-explanations 0.1.2 beside what the models need.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ METHODS = {
     "efficientnet": [*SHAPLEY, "partition-shap", "partition-pixels", "lime", "rise"],
     "text": [*SHAPLEY, "partition-shap", "lime", "rise", "slalom-eff", "slalom-fidel"],
 }
-# How many times the budget the reference takes; a picture for EfficientNet costs a thousand times what a row of the table does.
+# How many times the budget the reference takes; a picture costs EfficientNet 20 ms of two threads.
 TIMES = {"table": 200, "mnist": 200, "efficientnet": 40, "text": 200}
 Found = dict[str, object]
 

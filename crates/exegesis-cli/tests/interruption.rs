@@ -86,11 +86,11 @@ fn rows_that_are_done_are_kept() {
     let args = ["explain", &model, &many, "--method", "shapley", "--save", "a.safetensors", "--row", "all"];
     let said = saved_on_interruption(folder.path(), &args);
     assert!(said.contains("rows are explained, the others are left out"), "{said}");
-    let (shape, values) = common::array(&folder.path().join("a.safetensors"), "attribution/features");
+    let (shape, values) = common::array(&folder.path().join("a.safetensors"), "attribution/measurements");
     assert!(shape[0] >= 1 && values.len() == shape[0] * 13, "{shape:?}");
     let first = ["explain", &model, &many, "--method", "shapley", "--save", "b.safetensors", "--row", "0"];
     assert_eq!(exegesis(folder.path(), &first).code, 0);
-    let (_, alone) = common::array(&folder.path().join("b.safetensors"), "attribution/features");
+    let (_, alone) = common::array(&folder.path().join("b.safetensors"), "attribution/measurements");
     assert_eq!(values[..13], alone[..]);
 }
 

@@ -53,13 +53,30 @@ impl Cholesky {
         x
     }
 
-    /// The inverse of A, row by row.
+    /// The inverse of A, row by row: `L^-T L^-1`.
     pub fn inverse(&self) -> Vec<f64> {
-        let mut inverse = Vec::with_capacity(self.size * self.size);
-        for column in 0..self.size {
-            let mut unit = vec![0.0; self.size];
-            unit[column] = 1.0;
-            inverse.extend(self.solve(&unit));
+        let n = self.size;
+        // Row k of L^-1 holds up to column k.
+        let mut rows = vec![0.0; n * n];
+        for row in 0..n {
+            let (before, rest) = rows.split_at_mut(row * n);
+            let own = &mut rest[..=row];
+            let lower = &self.lower[row * n..=row * n + row];
+            for (column, factor) in lower[..row].iter().enumerate() {
+                let other = &before[column * n..=column * n + column];
+                own.iter_mut().zip(other).for_each(|(x, y)| *x -= factor * y);
+            }
+            own[row] = 1.0;
+            own.iter_mut().for_each(|x| *x /= lower[row]);
+        }
+        let mut inverse = vec![0.0; n * n];
+        for row in 0..n {
+            add_outer(&mut inverse, n, &rows[row * n..=row * n + row], 1.0);
+        }
+        for row in 0..n {
+            for column in 0..row {
+                inverse[column * n + row] = inverse[row * n + column];
+            }
         }
         inverse
     }
@@ -125,7 +142,7 @@ pub(crate) fn weighted_ridge(
         rows.iter().map(|row| row.iter().zip(&centre).map(|(x, c)| x - c).collect()).collect();
     let (mut gram, mut right) = (vec![0.0; n * n], vec![0.0; n]);
     for ((x, y), w) in centred.iter().zip(targets).zip(weights) {
-        add_outer(&mut gram, x, *w);
+        add_outer(&mut gram, n, x, *w);
         right.iter_mut().zip(x).for_each(|(r, x)| *r += w * (y - middle) * x);
     }
     (0..n).for_each(|j| gram[j * n + j] += ridge);
@@ -157,9 +174,8 @@ pub(crate) fn weighted_ridge(
     })
 }
 
-/// Adds `weight` x x^T, of which the part up to the diagonal, to `gram`.
-fn add_outer(gram: &mut [f64], x: &[f64], weight: f64) {
-    let n = x.len();
+/// Adds `weight` x x^T, of which the part up to the diagonal, to the corner of `gram`, whose rows are `n` long.
+fn add_outer(gram: &mut [f64], n: usize, x: &[f64], weight: f64) {
     for (row, value) in x.iter().enumerate() {
         let scaled = weight * value;
         if scaled != 0.0 {
@@ -199,6 +215,32 @@ mod tests {
             let offset: f64 = (0..m).map(|i| weights[i] * residuals[i]).sum();
             let is_right = if intercept { offset.abs() < 1e-9 } else { fit.intercept == 0.0 };
             prop_assert!(is_right);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_inverse_undoes_its_matrix(seed in any::<u64>(), n in 1usize..20) {
+            let (rows, ..) = data(seed, n + 3, n);
+            let mut matrix = vec![0.0; n * n];
+            for x in &rows {
+                for i in 0..n {
+                    for j in 0..n {
+                        matrix[i * n + j] += x[i] * x[j];
+                    }
+                }
+            }
+            (0..n).for_each(|i| matrix[i * n + i] += 0.1);
+            let factor = Cholesky::of(&matrix, n).unwrap();
+            let inverse = factor.inverse();
+            for i in 0..n {
+                let back = factor.solve(&matrix[i * n..(i + 1) * n]);
+                for j in 0..n {
+                    let unit = f64::from(u8::from(i == j));
+                    let product: f64 = (0..n).map(|k| matrix[i * n + k] * inverse[k * n + j]).sum();
+                    prop_assert!((product - unit).abs() < 1e-9 && (back[j] - unit).abs() < 1e-9);
+                }
+            }
         }
     }
 
