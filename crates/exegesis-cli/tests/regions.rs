@@ -249,7 +249,7 @@ fn players_that_do_not_fit_are_refused() {
     refuse("missing.npy", 2, "missing.npy");
     refuse("pixel", 2, "is for pictures");
     refuse("superpixel:0", 2, "superpixel:COUNT");
-    refuse("token", 2, "is for token ids");
+    refuse("token", 2, "is for texts");
     refuse("patch:3", 2, "is for pictures");
 }
 

@@ -7,7 +7,6 @@ use exegesis_report as report;
 use exegesis_report::{ImageView, InputView};
 
 use super::scorer::{Scorer, numbers};
-use super::tokens::{Tokens, of_cell};
 use crate::explainer::Explainer;
 use crate::picture::{picture, view};
 use crate::{Error, Input, Result};
@@ -62,12 +61,12 @@ pub(super) fn players(
     let (mut of_cells, mut notes) = (vec![], vec![]);
     let mut layout = Layout::Unordered;
     let mut are_regions = true;
-    for (index, input) in seen.iter().enumerate() {
+    for input in &seen {
         let wanted = match explainer.settings.players {
             PlayerKind::Auto => suited(method, input, several),
             given => given,
         };
-        let (cells, own, count) = of_input(explainer, scorer, index, input, wanted)?;
+        let (cells, own, count) = of_input(input, wanted)?;
         are_regions &= matches!(wanted, PlayerKind::Superpixel(_) | PlayerKind::Patch(_));
         notes.push(format!("players of \"{}\": {}", input.name, describe(wanted, input)));
         of_cells.push(cells.into_iter().map(|p| if p == FROZEN { p } else { p + next }).collect());
@@ -181,13 +180,7 @@ fn patch([rows, columns]: [usize; 2], is_exact: bool) -> usize {
 }
 
 /// Player of each cell, how they lie, and how many there are.
-fn of_input(
-    explainer: &Explainer,
-    scorer: &Scorer<'_>,
-    index: usize,
-    input: &Seen,
-    wanted: PlayerKind,
-) -> Result<(Vec<u32>, Layout, u32)> {
+fn of_input(input: &Seen, wanted: PlayerKind) -> Result<(Vec<u32>, Layout, u32)> {
     let refused = |what: &str| {
         Err(Error::usage(format!(
             "--players {wanted} is for {what}, and the input \"{}\" of shape {:?} is none. Leave it out, or choose {}.",
@@ -203,18 +196,9 @@ fn of_input(
         Ok((places.of_cells(&of_place), layout, count))
     };
     match (wanted, &input.kind) {
-        (PlayerKind::Token | PlayerKind::Word, Kind::Tokens) => {
-            let tokens = Tokens::of(explainer, scorer)?;
-            let count = tokens.positions.len() as u32;
-            match scorer.own().get(index) {
-                Some((name, _)) if *name == tokens.input => {
-                    Ok((of_cell(&tokens.positions, tokens.length), Layout::Sequence, count))
-                }
-                // A second input of ids is read along with the first.
-                _ => placed(&input.places, PlayerKind::Window(1)),
-            }
-        }
-        (PlayerKind::Token | PlayerKind::Word, _) => refused("token ids"),
+        // Texts of which all is tokens are read elsewhere; here they stand beside arrays of numbers, position by position.
+        (PlayerKind::Token, Kind::Tokens) => placed(&input.places, PlayerKind::Window(1)),
+        (PlayerKind::Token | PlayerKind::Word, _) => refused("texts"),
         (_, Kind::Tokens) => refused("arrays of numbers"),
         (PlayerKind::Column, Kind::Picture(_)) => refused("tables and series"),
         (PlayerKind::Column, _) => Ok(((0..cells as u32).collect(), Layout::Unordered, cells as u32)),
@@ -253,7 +237,7 @@ fn fitting(input: &Seen) -> &'static str {
         Kind::Picture(_) => "pixel, patch:SIDE or superpixel:COUNT",
         Kind::Series => "window:LENGTH or column",
         Kind::Table => "column",
-        Kind::Tokens => "token or word",
+        Kind::Tokens => "token",
     }
 }
 

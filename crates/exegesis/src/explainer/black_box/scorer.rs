@@ -260,6 +260,11 @@ impl<'a> Scorer<'a> {
         Ok(self.run(inputs, 1)?.iter().sum())
     }
 
+    /// The number of the row at hand.
+    pub fn row(&self) -> usize {
+        self.row
+    }
+
     /// The row at hand of an input, as often as asked.
     pub fn repeated(&self, tensor: &Tensor, rows: usize) -> Result<Tensor> {
         match tensor.shape().first() {
