@@ -20,6 +20,7 @@ use exegesis_attribute::{
     Target, Task,
 };
 use exegesis_graph::Tensor;
+use exegesis_perturb as perturb;
 use exegesis_perturb::PlayerKind;
 use exegesis_runtime::{Limits, LoadOptions, Port, RtenRuntime, Runtime, WorkLimit, by_name};
 
@@ -452,8 +453,11 @@ impl Explainer {
         let mut all: Vec<(String, String)> =
             method.parameters().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
         if method.has_baseline() {
+            // What stands in for regions, the notes say.
+            let is_own = matches!(method, Method::BlackBox(perturb::Method::Lime(_)));
             let text = match &self.references {
                 Some(rows) => format!("{} given row(s)", batches::rows(rows)),
+                None if is_own && !self.settings.is_baseline_given => "auto".to_string(),
                 None => self.request.baseline.to_string(),
             };
             all.push(("baseline".to_string(), text));
