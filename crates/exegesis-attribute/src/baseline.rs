@@ -160,7 +160,7 @@ fn blur(b: &mut Builder<'_>, root: ValueId, input: &ExplainedInput) -> Result<Va
 }
 
 /// `[from, to]` weights of a Gaussian with a standard deviation of a twentieth of `size` (at least 1), edges repeated.
-fn blur_matrix(size: usize) -> Vec<f64> {
+pub fn blur_matrix(size: usize) -> Vec<f64> {
     let sigma = (size as f64 / 20.0).max(1.0);
     let reach = (3.0 * sigma).ceil() as i64;
     let weight = |d: i64| (-0.5 * (d as f64 / sigma).powi(2)).exp();

@@ -41,7 +41,7 @@ mod walk;
 pub use attention::options::Attention;
 pub use attn_lrp::TransformerRules;
 pub use attn_lrp::options::{Activation, AttnLrp, CpLrp, Freeze};
-pub use baseline::Baseline;
+pub use baseline::{Baseline, blur_matrix};
 pub use batch::BatchAxis;
 pub use cam::CamKind;
 pub use cam::options::Cam;

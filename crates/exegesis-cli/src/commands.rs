@@ -5,6 +5,7 @@ pub mod demo;
 pub mod explain;
 pub mod inspect;
 pub mod methods;
+pub mod players;
 
 use std::path::Path;
 

@@ -24,3 +24,7 @@ pub struct Attribution {
     /// True if it was stopped early.
     pub is_partial: bool,
 }
+
+/// Warning of a score that no change of the input moves.
+pub(crate) const CONSTANT: &str = "the score is the same whatever is taken out, so that every value is 0: the model may not look at this input, \
+     or what stands in for what is taken out may equal it (choose another baseline or imputer)";

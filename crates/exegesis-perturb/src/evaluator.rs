@@ -135,12 +135,38 @@ impl<'a, 'c> Evaluator<'a, 'c> {
     /// # Errors
     /// A game without soft masks, and as [`Evaluator::values`].
     pub fn soft_values(&mut self, masks: &[Vec<f32>]) -> Result<Vec<f64>> {
-        let mut all = Vec::with_capacity(masks.len());
-        for chunk in masks.chunks(self.game.rows_at_once().max(1)) {
+        self.in_chunks(masks, |game, chunk| game.soft_values(chunk))
+    }
+
+    /// Values with every player moved, as [`Game::moved_values`] says, of the leading `steps`: of all unless the user stops.
+    ///
+    /// # Errors
+    /// A game whose players can't be moved, and as [`Evaluator::values`].
+    pub fn moved_values(&mut self, steps: &[Vec<f64>]) -> Result<Vec<f64>> {
+        self.in_chunks(steps, |game, chunk| game.moved_values(chunk))
+    }
+
+    /// True if there are answers to [`Evaluator::soft_values`].
+    pub fn takes_soft_masks(&self) -> bool {
+        self.game.takes_soft_masks()
+    }
+
+    /// True if the score with nobody present can be asked for.
+    pub fn may_be_empty(&self) -> bool {
+        self.game.may_be_empty()
+    }
+
+    fn in_chunks<T>(
+        &mut self,
+        questions: &[T],
+        ask: impl Fn(&mut dyn Game, &[T]) -> Result<Vec<f64>>,
+    ) -> Result<Vec<f64>> {
+        let mut all = Vec::with_capacity(questions.len());
+        for chunk in questions.chunks(self.game.rows_at_once().max(1)) {
             if self.is_stopped() {
                 break;
             }
-            let values = self.game.soft_values(chunk)?;
+            let values = ask(self.game, chunk)?;
             self.take(&values, chunk.len())?;
             all.extend(values);
             self.passing += chunk.len();

@@ -25,6 +25,26 @@ pub trait Game {
         ))
     }
 
+    /// True if players can be there in part, so that [`Game::soft_values`] has an answer.
+    fn takes_soft_masks(&self) -> bool {
+        false
+    }
+
+    /// Scores of the row with every player moved by a number of standard deviations of its own.
+    ///
+    /// # Errors
+    /// A predictor that fails, or a game whose players have no spread that is known.
+    fn moved_values(&mut self, _steps: &[Vec<f64>]) -> Result<Vec<f64>> {
+        Err(Error::Request(
+            "these players can't be moved, only taken out; choose sampling=binary".to_string(),
+        ))
+    }
+
+    /// True if the score with nobody present can be asked for.
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+
     /// Coalitions that are best asked for at once.
     fn rows_at_once(&self) -> usize {
         256
@@ -115,6 +135,18 @@ impl<P: Predictor> Game for Masked<'_, P> {
 
     fn soft_values(&mut self, masks: &[Vec<f32>]) -> Result<Vec<f64>> {
         let batch = self.imputer.blend(self.row, self.players, masks)?;
+        let scores = self.predictor.predict(&batch)?;
+        let per = self.imputer.rows_per_coalition();
+        crate::evaluator::check(&scores, masks.len() * per)?;
+        Ok(scores.chunks(per).map(|part| part.iter().sum::<f64>() / per as f64).collect())
+    }
+
+    fn takes_soft_masks(&self) -> bool {
+        self.imputer.is_fixed() && self.row.iter().all(|(_, tensor)| tensor.dtype().is_float())
+    }
+
+    fn moved_values(&mut self, steps: &[Vec<f64>]) -> Result<Vec<f64>> {
+        let batch = self.imputer.moved(self.row, self.players, steps)?;
         self.predictor.predict(&batch)
     }
 
@@ -164,5 +196,9 @@ impl<S: Sequences> Game for Deleted<S> {
             sequences.push(kept);
         }
         self.sequences.scores(&sequences)
+    }
+
+    fn may_be_empty(&self) -> bool {
+        self.may_be_empty
     }
 }

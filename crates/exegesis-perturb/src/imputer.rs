@@ -1,7 +1,11 @@
 //! What stands in for cells that are taken out.
 
+pub mod fill;
+mod neighbours;
+
 use exegesis_graph::{Data, Tensor};
 
+use crate::players::Places;
 use crate::{Coalition, Error, FROZEN, Players, Result};
 
 /// What stands in for absent players of a row.
@@ -11,15 +15,28 @@ pub enum Imputer {
     Reference(Vec<Tensor>),
     /// Several rows per explained input, `[rows, ...]`: the score is the mean over them (the interventional expectation).
     Rows(Vec<Tensor>),
+    /// The nearest cells that are left: a cell is the mean of the next ones to the left and right (above and below, in
+    /// pictures) of its channel, each weighted by 1 / distance; without one of them, the mean of all that are left.
+    Neighbours {
+        /// Where the cells of each explained input are.
+        places: Vec<Places>,
+        /// What stands in where nothing is left.
+        references: Vec<Tensor>,
+    },
 }
 
 impl Imputer {
     /// Model rows that one coalition takes.
     pub fn rows_per_coalition(&self) -> usize {
         match self {
-            Self::Reference(_) => 1,
+            Self::Reference(_) | Self::Neighbours { .. } => 1,
             Self::Rows(rows) => rows.first().and_then(|t| t.shape().first()).copied().unwrap_or(1).max(1),
         }
+    }
+
+    /// True if what stands in for a cell does not depend on who is present, so that players can be there in part.
+    pub fn is_fixed(&self) -> bool {
+        !matches!(self, Self::Neighbours { .. })
     }
 
     /// Of several references, per one the mean of each player's cells.
@@ -43,7 +60,9 @@ impl Imputer {
 
     fn references(&self) -> &[Tensor] {
         match self {
-            Self::Reference(tensors) | Self::Rows(tensors) => tensors,
+            Self::Reference(tensors) | Self::Rows(tensors) | Self::Neighbours { references: tensors, .. } => {
+                tensors
+            }
         }
     }
 
@@ -57,7 +76,13 @@ impl Imputer {
                     && r.dtype() == tensor.dtype()
                     && r.shape().first() == Some(&self.rows_per_coalition())
             });
-            if !fits {
+            let is_placed = match self {
+                Self::Neighbours { places, .. } => {
+                    places.get(index).is_some_and(|p| p.cells() == tensor.len()) && tensor.dtype().is_float()
+                }
+                _ => true,
+            };
+            if !fits || !is_placed {
                 return Err(Error::Request(format!(
                     "the baseline of \"{name}\" does not fit rows of shape {:?}",
                     tensor.shape().get(1..).unwrap_or_default()
@@ -83,6 +108,22 @@ impl Imputer {
             if let Some(first) = shape.first_mut() {
                 *first = coalitions.len() * per;
             }
+            if let Self::Neighbours { places, .. } = self {
+                let Some(places) = places.get(index) else { continue };
+                let (own_values, reference) =
+                    (own.to_f64().unwrap_or_default(), reference.to_f64().unwrap_or_default());
+                let cells = coalitions.iter().flat_map(|coalition| {
+                    let is_left = |cell: usize| {
+                        let player = of_cell[cell];
+                        player == FROZEN || coalition.contains(player as usize)
+                    };
+                    neighbours::fill(&own_values, &reference, places, is_left)
+                });
+                let tensor = Tensor::from_f64(own.dtype(), shape, cells.collect())
+                    .map_err(|e| Error::Failed(e.to_string()))?;
+                batch.push((name.clone(), tensor));
+                continue;
+            }
             macro_rules! filled {
                 ($($v:ident),*) => { match (own.data(), reference.data()) {
                     $( (Data::$v(own), Data::$v(reference)) => {
@@ -106,43 +147,101 @@ impl Imputer {
         Ok(batch)
     }
 
-    /// The rows of soft `masks`: `m * own + (1 - m) * reference`.
+    /// The rows of soft `masks`: `m * own + (1 - m) * reference`; where there are several references, all of them per mask.
     pub(crate) fn blend(
         &self,
         row: &[(String, Tensor)],
         players: &Players,
         masks: &[Vec<f32>],
     ) -> Result<Vec<(String, Tensor)>> {
-        let Self::Reference(references) = self else {
-            return Err(Error::Request("soft masks need one baseline, not several rows".to_string()));
+        let mut batch = Vec::with_capacity(row.len());
+        for (index, (name, own)) in row.iter().enumerate() {
+            let of_cell = players.of_cells(index);
+            let reference =
+                self.references().get(index).filter(|_| self.is_fixed() && own.dtype().is_float());
+            let Some(reference) = reference else {
+                return Err(Error::Request(format!(
+                    "input \"{name}\" can't be there in part; choose another imputer or method"
+                )));
+            };
+            let mut shape = own.shape().to_vec();
+            if let Some(first) = shape.first_mut() {
+                *first = masks.len() * self.rows_per_coalition();
+            }
+            let part = |mask: &[f32], player: u32| match player {
+                FROZEN => 1.0,
+                player => mask.get(player as usize).copied().unwrap_or(0.0),
+            };
+            let tensor = if let (Data::F32(values), Data::F32(other)) = (own.data(), reference.data()) {
+                let mut all = Vec::with_capacity(other.len() * masks.len());
+                for mask in masks {
+                    for one in other.chunks(values.len().max(1)) {
+                        all.extend(values.iter().zip(one).zip(of_cell).map(|((own, other), player)| {
+                            let m = part(mask, *player);
+                            m * own + (1.0 - m) * other
+                        }));
+                    }
+                }
+                Tensor::new(shape, all)
+            } else {
+                let values = own.to_f64().unwrap_or_default();
+                let other = reference.to_f64().unwrap_or_default();
+                let mut all = Vec::with_capacity(other.len() * masks.len());
+                for mask in masks {
+                    for one in other.chunks(values.len().max(1)) {
+                        all.extend(values.iter().zip(one).zip(of_cell).map(|((own, other), player)| {
+                            let m = f64::from(part(mask, *player));
+                            m * own + (1.0 - m) * other
+                        }));
+                    }
+                }
+                Tensor::from_f64(own.dtype(), shape, all)
+            };
+            batch.push((name.clone(), tensor.map_err(|e| Error::Failed(e.to_string()))?));
+        }
+        Ok(batch)
+    }
+
+    /// The row with each player's cells moved by so many standard deviations of the reference rows.
+    ///
+    /// # Errors
+    /// No rows to take deviations from, or an input that is not of floats.
+    pub(crate) fn moved(
+        &self,
+        row: &[(String, Tensor)],
+        players: &Players,
+        steps: &[Vec<f64>],
+    ) -> Result<Vec<(String, Tensor)>> {
+        let Self::Rows(references) = self else {
+            return Err(Error::Request(
+                "sampling=gaussian moves cells by their standard deviations, which need rows to be taken from; give \
+                 several with --baseline FILE"
+                    .to_string(),
+            ));
         };
         let mut batch = Vec::with_capacity(row.len());
         for (index, (name, own)) in row.iter().enumerate() {
             let of_cell = players.of_cells(index);
-            let (Data::F32(values), Some(Data::F32(other))) =
-                (own.data(), references.get(index).map(Tensor::data))
-            else {
+            let Some(reference) = references.get(index).filter(|_| own.dtype().is_float()) else {
                 return Err(Error::Request(format!(
-                    "input \"{name}\" holds {}, which can't be there in part; choose another method",
+                    "input \"{name}\" holds {}, which can't be moved; choose sampling=binary",
                     own.dtype()
                 )));
             };
-            let mut all = Vec::with_capacity(values.len() * masks.len());
-            for mask in masks {
-                all.extend(values.iter().zip(other).zip(of_cell).map(|((own, other), player)| {
-                    let m = if *player == FROZEN {
-                        1.0
-                    } else {
-                        mask.get(*player as usize).copied().unwrap_or(0.0)
-                    };
-                    m * own + (1.0 - m) * other
-                }));
-            }
+            let values = own.to_f64().unwrap_or_default();
+            let deviations = fill::deviations(&reference.to_f64().unwrap_or_default(), values.len());
             let mut shape = own.shape().to_vec();
             if let Some(first) = shape.first_mut() {
-                *first = masks.len();
+                *first = steps.len();
             }
-            let tensor = Tensor::new(shape, all).map_err(|e| Error::Failed(e.to_string()))?;
+            let mut all = Vec::with_capacity(values.len() * steps.len());
+            for step in steps {
+                all.extend(values.iter().zip(&deviations).zip(of_cell).map(|((own, sd), player)| {
+                    own + sd * step.get(*player as usize).copied().unwrap_or(0.0)
+                }));
+            }
+            let tensor =
+                Tensor::from_f64(own.dtype(), shape, all).map_err(|e| Error::Failed(e.to_string()))?;
             batch.push((name.clone(), tensor));
         }
         Ok(batch)

@@ -29,7 +29,16 @@ choices! {
         Noise = "noise",
         /// The mean of the nearest cells that are left.
         Neighbours = "neighbours",
+        /// The mean of each player's own cells, per channel.
+        Segment = "segment",
     }
+}
+
+impl ImputerChoice {
+    /// The choices, as `exegesis methods NAME` says them.
+    pub(crate) const VALUES: &'static str = "auto, baseline, delete, mask, noise, neighbours, segment";
+    /// What they are for.
+    pub(crate) const DOC: &'static str = "what stands in for what is taken out: auto: of tokens deletion (or the mask token), else the baseline; noise: mean and noise of the row; neighbours: the nearest cells that are left; segment: the mean of the super-pixel or patch itself";
 }
 
 /// A black-box method with its parameters.
@@ -145,7 +154,7 @@ impl Method {
 
     /// True if the sign of a value says for or against the target.
     pub fn is_signed(&self) -> bool {
-        !matches!(self, Self::Rise(_))
+        !matches!(self, Self::Rise(rise) if !rise.center)
     }
 
     /// Attributions to the players of a row, which lie as `layout` says.

@@ -1,11 +1,15 @@
 //! What is there or not: groups of cells of the explained inputs.
 
+mod places;
+pub(crate) mod slic;
+
 use std::fmt;
 use std::str::FromStr;
 
 use exegesis_graph::Tensor;
 
 use crate::{Error, Result};
+pub use places::Places;
 
 /// The player of a cell that always stays.
 pub const FROZEN: u32 = u32::MAX;

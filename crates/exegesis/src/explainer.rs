@@ -20,6 +20,7 @@ use exegesis_attribute::{
     Target, Task,
 };
 use exegesis_graph::Tensor;
+use exegesis_perturb as perturb;
 use exegesis_perturb::PlayerKind;
 use exegesis_runtime::{Limits, LoadOptions, Port, RtenRuntime, Runtime, WorkLimit, by_name};
 
@@ -47,6 +48,8 @@ pub(crate) struct Settings {
     pub players: PlayerKind,
     /// Groups that the user gives, per explained input.
     pub groups: Option<Inputs>,
+    /// True if the user said what the input is compared with.
+    pub is_baseline_given: bool,
     /// Set by others to stop.
     pub stop: Option<Arc<AtomicBool>>,
 }
@@ -74,6 +77,7 @@ impl ExplainerBuilder {
             preprocess: None,
             players: PlayerKind::default(),
             groups: None,
+            is_baseline_given: false,
             stop: None,
         };
         Self { model, request: Request::new(method.of_graph()), method, settings, references: None }
@@ -90,6 +94,7 @@ impl ExplainerBuilder {
     #[must_use]
     pub fn baseline(mut self, baseline: Baseline) -> Self {
         self.request.baseline = baseline;
+        self.settings.is_baseline_given = true;
         self
     }
 
@@ -97,6 +102,7 @@ impl ExplainerBuilder {
     #[must_use]
     pub fn references(mut self, rows: Inputs) -> Self {
         self.request.baseline = Baseline::Input;
+        self.settings.is_baseline_given = true;
         self.references = Some(rows);
         self
     }
@@ -447,8 +453,11 @@ impl Explainer {
         let mut all: Vec<(String, String)> =
             method.parameters().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
         if method.has_baseline() {
+            // What stands in for regions, the notes say.
+            let is_own = matches!(method, Method::BlackBox(perturb::Method::Lime(_)));
             let text = match &self.references {
                 Some(rows) => format!("{} given row(s)", batches::rows(rows)),
+                None if is_own && !self.settings.is_baseline_given => "auto".to_string(),
                 None => self.request.baseline.to_string(),
             };
             all.push(("baseline".to_string(), text));

@@ -308,7 +308,7 @@ fn one_channel(shape: Vec<usize>, values: Vec<f32>, layout: Layout) -> (Vec<usiz
 }
 
 /// How a reader should see one row of an input, and where its channel axis is.
-fn view(input: &Input, row: usize, rows: usize) -> (InputView, Layout) {
+pub(crate) fn view(input: &Input, row: usize, rows: usize) -> (InputView, Layout) {
     let (shape, values) = row_of(&input.tensor, row, rows);
     let layout = match shape.as_slice() {
         [a, _, c] if *c <= 4 && *a > 4 => Layout::ChannelsLast,
@@ -351,7 +351,13 @@ fn series(channels: usize, length: usize, values: Vec<f32>) -> InputView {
 }
 
 /// An array that looks like a picture, its range stretched to that of pixels.
-fn picture(values: &[f32], channels: usize, height: usize, width: usize, layout: Layout) -> InputView {
+pub(crate) fn picture(
+    values: &[f32],
+    channels: usize,
+    height: usize,
+    width: usize,
+    layout: Layout,
+) -> InputView {
     let low = values.iter().copied().fold(f32::INFINITY, f32::min);
     let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let span = if high > low { high - low } else { 1.0 };

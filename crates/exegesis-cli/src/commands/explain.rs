@@ -11,6 +11,7 @@ use exegesis::{
 };
 use serde_json::Value;
 
+use super::players::Players;
 use super::{Compared, builder, demo, labels, method, open};
 use crate::args::{Explain, How};
 use crate::console::Console;
@@ -122,6 +123,16 @@ pub fn explainers(
         Some(Compared::File(text)) => Some(references(model, text, args)?),
         _ => None,
     };
+    if args.players.is_some() && methods.iter().all(|method| method.white_box().is_some()) {
+        let names: Vec<&str> = methods.iter().map(Method::name).collect();
+        return Err(Error::usage(format!(
+            "--players is for methods that take parts of the input out, which {} does not. Leave it out, or choose \
+             occlusion, lime, kernel-shap or rise.",
+            names.join(", ")
+        )));
+    }
+    let players =
+        args.players.as_deref().map(|text| Players::parse(text, model, &args.what.inputs)).transpose()?;
     methods
         .into_iter()
         .map(|method| {
@@ -144,8 +155,8 @@ pub fn explainers(
             if let Some(bytes) = memory {
                 builder = builder.memory(*bytes);
             }
-            if let Some(text) = &args.players {
-                builder = builder.players(text.parse().map_err(|e| Error::usage(format!("{e}.")))?);
+            if let Some(players) = &players {
+                builder = players.given(builder);
             }
             builder = match &compared {
                 Some(Compared::With(baseline)) => builder.baseline(*baseline),

@@ -198,11 +198,11 @@ impl Explainer {
         let own = scorer.own().to_vec();
         let (players, imputer, notes) = match tokens::replaced(self, method, scorer)? {
             Some(replaced) => replaced,
-            None => (
-                players::players(self, method, scorer)?,
-                imputer::imputer(self, method, scorer, key)?,
-                vec![],
-            ),
+            None => {
+                let mut chosen = players::players(self, method, scorer)?;
+                let imputer = imputer::imputer(self, method, scorer, key, &mut chosen)?;
+                (chosen.players, imputer, chosen.notes)
+            }
         };
         let attribution = {
             let predict = |batch: &[(String, Tensor)]| scorer.predict(batch);
@@ -210,7 +210,7 @@ impl Explainer {
             game.and_then(|mut game| self.play(method, &mut game, &players.layout, &mut control, key))
         };
         let mut attribution = attribution.map_err(|e| scorer.error(e))?;
-        attribution.notes.extend(notes);
+        attribution.notes.splice(0..0, notes);
         Ok(found(attribution, &players, scorer.names()))
     }
 

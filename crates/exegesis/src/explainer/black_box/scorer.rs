@@ -131,11 +131,6 @@ impl<'a> Scorer<'a> {
         if self.splits { slice_rows(tensor, self.row..self.row + 1).ok() } else { Some(tensor.clone()) }
     }
 
-    /// The row at hand.
-    pub fn row(&self) -> usize {
-        self.row
-    }
-
     /// The inputs as they were given.
     pub fn inputs(&self) -> &Inputs {
         self.inputs
@@ -266,6 +261,11 @@ impl<'a> Scorer<'a> {
             inputs = inputs.with(&input.name, tensor);
         }
         Ok(self.run(inputs, 1)?.iter().sum())
+    }
+
+    /// The number of the row at hand.
+    pub fn row(&self) -> usize {
+        self.row
     }
 
     /// The row at hand of an input, as often as asked.
