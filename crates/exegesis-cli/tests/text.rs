@@ -63,7 +63,7 @@ fn several_texts_are_rows_of_one_report() {
             "--text",
             "Wonderful!",
             "--method",
-            "shapley",
+            "shapley:imputer=mask",
             "--save",
             "one.safetensors",
         ],
