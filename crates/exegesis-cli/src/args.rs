@@ -126,7 +126,7 @@ Examples:
   exegesis explain model.onnx images.npy --dry-run              passes and memory, nothing is run or written
   exegesis explain model.onnx images.npy --memory 2G            batches that fit 2 GiB")]
 pub struct Explain {
-    /// ONNX file. Default: a small built-in classifier.
+    /// ONNX file. Default: a small built-in classifier of pictures, with --text one of film reviews.
     pub model: Option<PathBuf>,
     /// Picture, .npy, .npz, .safetensors, .csv or .txt; NAME=FILE binds one graph input.
     #[arg(value_name = "INPUT")]

@@ -50,7 +50,8 @@ fn several_texts_are_rows_of_one_report() {
     let args = ["explain", "reviews.onnx", "--text", "A dull film.", "--text", "Wonderful!"];
     let shown = succeeds(
         at,
-        &[&args[..], &["--method", "shapley", "--save", "e.html", "--save", "e.safetensors"]].concat(),
+        &[&args[..], &["--method", "shapley:imputer=mask", "--save", "e.html", "--save", "e.safetensors"]]
+            .concat(),
     );
     assert!(shown.stdout.contains("A dull film.  (4 tokens)"), "{}", shown.stdout);
     let all = values(at, "e.safetensors", "attribution/input_ids");
@@ -62,7 +63,7 @@ fn several_texts_are_rows_of_one_report() {
             "--text",
             "Wonderful!",
             "--method",
-            "shapley",
+            "shapley:imputer=mask",
             "--save",
             "one.safetensors",
         ],
@@ -166,5 +167,36 @@ fn what_can_not_be_read_is_said() {
     std::fs::remove_file(at.join("reviews.tokenizer.json")).unwrap();
     let said = explain(&["--text", "a"], "there is no tokenizer");
     assert!(said.contains("reviews.tokenizer.json") && said.contains("--tokenizer FILE"), "{said}");
-    refused(at, &["explain", "--text", "a"], 2, "without a model");
+}
+
+/// The built-in model needs no file: SLALOM by default, special tokens at exactly 0, the contributions add up.
+#[test]
+fn without_a_model_the_built_in_one_reads_the_text() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    let text = "The plot is dull, but the cast is wonderful!";
+    let shown =
+        succeeds(at, &["explain", "--text", text, "--save", "e.safetensors", "--save", "e.html"]).stdout;
+    assert!(
+        shown.contains("sentiment.onnx (built in)")
+            && shown.contains("slalom")
+            && shown.contains("R2 held out")
+    );
+    let attribution = values(at, "e.safetensors", "attribution/input_ids");
+    let (value, last) = (values(at, "e.safetensors", "value/input_ids"), attribution.len() - 1);
+    for special in [0, last] {
+        assert_eq!((attribution[special], value[special]), (0.0, 0.0));
+    }
+    let page = std::fs::read_to_string(at.join("e.html")).unwrap();
+    assert_eq!(page.matches("special\"").count(), 2);
+    assert!(
+        page.contains(">wonderful</span><span") && page.contains(">The</span> <span"),
+        "words as they were written"
+    );
+    succeeds(
+        at,
+        &["explain", "--text", text, "--method", "shapley", "--players", "word", "--save", "w.safetensors"],
+    );
+    let words = values(at, "w.safetensors", "attribution/input_ids");
+    assert!(words[0] == 0.0 && words[last] == 0.0 && words[1..last].iter().all(|v| *v != 0.0), "{words:?}");
 }

@@ -4,6 +4,7 @@
 //! dots and words that are not linked, a fit that is worse than plain weights and does not say so.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[allow(dead_code)]
 mod common;
 
 use exegesis_report::*;

@@ -1,12 +1,24 @@
-//! The model and samples that come with the program (`assets/README.md` says how they were made).
+//! The models and samples that come with the program (`assets/README.md` says how they were made).
 
 use exegesis_report::InputView;
 
 use crate::inputs::decode_picture;
-use crate::{Error, Input, Inputs, Model, Result};
+use crate::{Error, Input, Inputs, Model, Result, Tokenizer};
 
 pub(crate) const NAME: &str = "fashion-cnn.onnx (built in)";
 pub(crate) const MODEL: &[u8] = include_bytes!("../assets/fashion-cnn.onnx");
+
+pub(crate) const TEXT_NAME: &str = "sentiment.onnx (built in)";
+pub(crate) const TEXT_MODEL: &[u8] = include_bytes!("../assets/sentiment/sentiment.onnx");
+const TOKENIZER: &[u8] = include_bytes!("../assets/sentiment/tokenizer.json");
+
+/// The tokenizer of [`Model::builtin_text`].
+///
+/// # Errors
+/// None in a build whose tests pass.
+pub fn tokenizer() -> Result<Tokenizer> {
+    Tokenizer::named_bytes(TOKENIZER, "tokenizer.json (built in)")
+}
 
 /// The built-in sample pictures: name and PNG file.
 pub const SAMPLES: [(&str, &[u8]); 4] = [

@@ -82,6 +82,15 @@ impl Model {
         Self::named_bytes(crate::builtin::MODEL, crate::builtin::NAME)
     }
 
+    /// The small sentiment classifier of film reviews that comes with the program; [`crate::builtin::tokenizer`] reads text
+    /// for it.
+    ///
+    /// # Errors
+    /// None in a build whose tests pass.
+    pub fn builtin_text() -> Result<Self> {
+        Self::named_bytes(crate::builtin::TEXT_MODEL, crate::builtin::TEXT_NAME)
+    }
+
     fn new(model: onnx::Model, path: String, sha256: String, started: Instant) -> Result<Self> {
         let onnx::Model { graph: imported, info } = model;
         let mut prepared = imported.clone();

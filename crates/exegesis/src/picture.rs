@@ -243,8 +243,8 @@ fn plane(slalom: &SlalomRow, tokens: &[String]) -> report::Plane {
     for (player, positions) in slalom.positions.iter().enumerate() {
         let Some(kind) = fitted.type_of.get(player).and_then(|t| types.get_mut(*t)) else { continue };
         if kind.label.is_empty() {
-            let names = positions.iter().map(|at| tokens.get(*at).map_or("", String::as_str));
-            kind.label = names.collect::<String>();
+            let name = |at: &usize| tokens.get(*at).cloned().unwrap_or_else(|| format!("position {at}"));
+            kind.label = positions.iter().map(name).collect();
         }
         kind.positions.extend(positions);
         kind.contribution += fitted.contributions.get(player).copied().unwrap_or(0.0);

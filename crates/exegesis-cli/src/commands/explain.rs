@@ -6,8 +6,8 @@ use std::sync::Arc;
 use exegesis::report::{TerminalOptions, render_terminal};
 use exegesis::{
     Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, Plan, Port,
-    ReadOptions, Remarks, Result, Source, TextReader, Tokenizer, Vocabulary, describe_ports, files, numbered,
-    read_inputs,
+    ReadOptions, Remarks, Result, Source, TextReader, Tokenizer, Vocabulary, builtin, describe_ports, files,
+    numbered, read_inputs,
 };
 use serde_json::Value;
 
@@ -32,16 +32,14 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
         Format::of(path)?;
         files::check_target(path)?;
     }
-    if args.model.is_none() && !args.text.is_empty() {
-        return Err(Error::usage(
-            "--text is given without a model to read it. Give one: exegesis explain MODEL.onnx --text TEXT.",
-        ));
-    }
-    let Some(path) = &args.model else { return demo::run(args, methods, &saves, console) };
-    let model = open(path)?;
+    let model = match &args.model {
+        Some(path) => open(path)?,
+        None if !args.text.is_empty() => Model::builtin_text()?,
+        None => return demo::run(args, methods, &saves, console),
+    };
     let labels = labels(&args.what, &model)?;
     let methods = if methods.is_empty() {
-        let method = Method::usual();
+        let method = if args.model.is_some() { Method::usual() } else { Method::parse("slalom")? };
         console
             .note(&format!("method: {} (the default; `exegesis methods` lists the others)", method.name()));
         vec![method]
@@ -227,6 +225,7 @@ fn reader(model: &Model, args: &Explain, has_text: bool) -> Result<Option<TextRe
     let tokenizer = match (&args.tokenizer, &args.model) {
         (Some(path), _) => Tokenizer::read(path)?,
         (None, Some(model)) if has_text => Tokenizer::beside(model)?,
+        (None, None) => builtin::tokenizer()?,
         _ => return Ok(None),
     };
     TextReader::new(model, Arc::new(tokenizer), &args.what.inputs).map(Some)

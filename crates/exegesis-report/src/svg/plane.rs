@@ -36,11 +36,11 @@ pub(crate) fn chart(plane: &Plane, width: f64, is_page: bool) -> Option<Fragment
             let (x, y) = (kind.value, kind.importance);
             if let Some(error) = kind.se_value.filter(|e| e.is_finite()) {
                 let (low, high) = ((x - error).max(laid.x.0), (x + error).min(laid.x.1));
-                out.line(x_at(low), y_at(y), x_at(high), y_at(y), Paint::Line, 1.0);
+                out.line(x_at(low), y_at(y), x_at(high), y_at(y), Paint::Muted, 0.75);
             }
             if let Some(error) = kind.se_importance.filter(|e| e.is_finite()) {
                 let (low, high) = ((y - error).max(laid.y.0), (y + error).min(laid.y.1));
-                out.line(x_at(x), y_at(low), x_at(x), y_at(high), Paint::Line, 1.0);
+                out.line(x_at(x), y_at(low), x_at(x), y_at(high), Paint::Muted, 0.75);
             }
         }
     }

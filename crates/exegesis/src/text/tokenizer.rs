@@ -151,7 +151,7 @@ impl Tokenizer {
             padding: file
                 .padding
                 .and_then(|p| p.pad_id)
-                .or_else(|| first(&config.pad_token, &["[PAD]", "<pad>", "<|pad|>", "<PAD>"])),
+                .or_else(|| first(&config.pad_token, &["[PAD]", "<pad>", "<|pad|>", "<PAD>", "[pad]"])),
             unknown: unknown.or_else(|| first(&config.unk_token, &["[UNK]", "<unk>"])),
         };
         let special = inner
