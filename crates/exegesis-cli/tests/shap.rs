@@ -17,8 +17,7 @@ fn explained(folder: &Path, method: &str, more: &[&str]) -> (Vec<f32>, Option<Ve
     let has_errors = safetensors::SafeTensors::deserialize(&bytes)
         .unwrap()
         .names()
-        .iter()
-        .any(|name| *name == "standard_error/measurements");
+        .contains(&"standard_error/measurements");
     let errors = has_errors.then(|| array(&path, "standard_error/measurements").1);
     (array(&path, "attribution/measurements").1, errors)
 }

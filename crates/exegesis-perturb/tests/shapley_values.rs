@@ -159,7 +159,12 @@ fn sampling_is_consistent_and_standard_errors_cover() {
             );
             assert!((0.60..0.80).contains(&share[0]), "{method} {n} {budget}: {share:?}");
             assert!((0.90..0.99).contains(&share[1]), "{method} {n} {budget}: {share:?}");
-            assert!((0.85..1.3).contains(&(said / seen)), "{method} {n} {budget}: stated {said} seen {seen}");
+            // The jackknife errs on the safe side where pairs are few beside the players: here 29 pairs for 11.
+            let most = if budget < 8 * n { 1.5 } else { 1.2 };
+            assert!(
+                (0.85..most).contains(&(said / seen)),
+                "{method} {n} {budget}: stated {said} seen {seen}"
+            );
             // Of the mean of `rounds` unbiased estimates.
             let allowed =
                 if method == "permutation-shap" { 2.0 } else { 3.0 } * seen / (rounds as f64).sqrt();
