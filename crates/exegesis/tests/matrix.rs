@@ -4,7 +4,8 @@
 //! lost when weights are in half precision or when the batch is a number, or refuses a model without saying why.
 
 use exegesis::{
-    Baseline, DType, Dim, Error, ExplainerBuilder, Explanation, Inputs, Method, Model, Target, Tensor,
+    Baseline, DType, Dim, Error, ExplainerBuilder, Explanation, Inputs, Method, Model, PlayerKind, Target,
+    Tensor,
 };
 use exegesis_graph::{Graph, onnx, op::Cast};
 
@@ -154,7 +155,12 @@ fn explain(
     numbers: &[usize],
     change: Change<'_>,
 ) -> Result<Explanation, Error> {
-    change(at.model.explainer(method.clone())).build()?.explain(&rows(at.kind, numbers))
+    let mut builder = at.model.explainer(method.clone());
+    if method.name() == "shapley" && at.kind == Kind::Picture {
+        // Few players: all their coalitions are asked for.
+        builder = builder.players(PlayerKind::Patch(3));
+    }
+    change(builder).build()?.explain(&rows(at.kind, numbers))
 }
 
 /// The attributions of each row, all inputs one after the other.
@@ -330,6 +336,21 @@ fn baselines() {
             let blurs = at.kind == Kind::Picture;
             let zeros = run(at, method, &[2], &|b| b)?;
             let number = if at.kind == Kind::Tokens { 3.0 } else { 0.25 };
+            if at.kind == Kind::Tokens && ASKING.contains(&method.name()) && method.has_baseline() {
+                // A token stands in for tokens.
+                for other in [Baseline::Mean, Baseline::Blur] {
+                    match explain(at, method, &[2], &move |b| b.baseline(other)) {
+                        Err(error) if error.to_string().contains("does not go with token ids") => {}
+                        Err(error) => return Err(format!("refuses {other} with: {error}")),
+                        Ok(_) => return Err(format!("takes {other} for tokens")),
+                    }
+                }
+                let three = run(at, method, &[2], &move |b| b.baseline(Baseline::Number(number)))?;
+                return match compare("", &three[0], &zeros[0], 1e-3) {
+                    Err(_) => Ok(()),
+                    Ok(()) => Err("the token that stands in does not matter".to_string()),
+                };
+            }
             for baseline in [Baseline::Mean, Baseline::Number(number), Baseline::Blur] {
                 let explained = explain(at, method, &[2], &move |b| b.baseline(baseline));
                 if baseline == Baseline::Blur && !blurs && method.has_baseline() {
