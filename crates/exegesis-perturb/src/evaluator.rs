@@ -146,6 +146,11 @@ impl<'a, 'c> Evaluator<'a, 'c> {
         self.in_chunks(steps, |game, chunk| game.moved_values(chunk))
     }
 
+    /// True if players are parts of something continuous, which windows slide over.
+    pub fn is_continuous(&self) -> bool {
+        self.game.is_continuous()
+    }
+
     /// True if there are answers to [`Evaluator::soft_values`].
     pub fn takes_soft_masks(&self) -> bool {
         self.game.takes_soft_masks()

@@ -25,6 +25,12 @@ pub trait Game {
         ))
     }
 
+    /// True if players are parts of something continuous, such as pixels and time steps, which windows slide over; false for
+    /// tokens.
+    fn is_continuous(&self) -> bool {
+        self.takes_soft_masks()
+    }
+
     /// True if players can be there in part, so that [`Game::soft_values`] has an answer.
     fn takes_soft_masks(&self) -> bool {
         false
@@ -141,8 +147,12 @@ impl<P: Predictor> Game for Masked<'_, P> {
         Ok(scores.chunks(per).map(|part| part.iter().sum::<f64>() / per as f64).collect())
     }
 
+    fn is_continuous(&self) -> bool {
+        self.row.iter().all(|(_, tensor)| tensor.dtype().is_float())
+    }
+
     fn takes_soft_masks(&self) -> bool {
-        self.imputer.is_fixed() && self.row.iter().all(|(_, tensor)| tensor.dtype().is_float())
+        self.imputer.is_fixed() && self.is_continuous()
     }
 
     fn moved_values(&mut self, steps: &[Vec<f64>]) -> Result<Vec<f64>> {

@@ -185,8 +185,8 @@ impl Occlusion {
                 return Ok((0..players).map(|player| vec![player]).collect());
             }
         };
-        // Tokens, which can't be there in part, are taken out one by one.
-        let is_text = *layout == Layout::Sequence && !evaluator.takes_soft_masks();
+        // Tokens are taken out one by one.
+        let is_text = *layout == Layout::Sequence && !evaluator.is_continuous();
         let eighth = |side: usize| if is_text { 1 } else { ((side + 4) / 8).max(1) };
         let window = self.window.unwrap_or(sides.map(eighth));
         let window = [0, 1].map(|axis| window[axis].min(sides[axis]).max(1));
