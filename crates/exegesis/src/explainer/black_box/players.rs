@@ -143,7 +143,7 @@ fn gray(values: &[f64], shape: &[usize], grid: &[usize]) -> Result<ImageView> {
 }
 
 /// Most players for which every coalition is asked for.
-const FEW: usize = 16;
+const FEW: usize = 12;
 /// Most players of a series by default.
 const SPANS: usize = 28;
 /// Super-pixels by default.
@@ -167,7 +167,7 @@ fn suited(method: &perturb::Method, input: &Seen, several: bool) -> PlayerKind {
     }
 }
 
-/// The side of patches so that there are 49 to 64 of them (at most 16 where every coalition is asked for): one that divides both
+/// The side of patches so that there are 49 to 64 of them (9 to 12 where every coalition is asked for): one that divides both
 /// sides of the picture, if there is one.
 fn patch([rows, columns]: [usize; 2], is_exact: bool) -> usize {
     let (least, most) = if is_exact { (9, FEW) } else { (49, 64) };
@@ -333,8 +333,8 @@ mod tests {
 
     #[test]
     fn patches_divide_the_picture_where_they_can() {
-        assert_eq!((patch([224, 224], false), patch([224, 224], true)), (32, 56));
-        assert_eq!((patch([28, 28], false), patch([28, 28], true)), (4, 7));
+        assert_eq!((patch([224, 224], false), patch([224, 224], true)), (32, 75));
+        assert_eq!((patch([28, 28], false), patch([28, 28], true)), (4, 10));
         assert_eq!(patch([1, 1], false), 1);
         for sides in [[299, 299], [33, 500], [5, 7], [640, 480]] {
             for (is_exact, most) in [(false, 64), (true, 16)] {
