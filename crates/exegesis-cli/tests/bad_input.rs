@@ -229,7 +229,8 @@ fn wrong_options() {
     }
     explain(&["--method", "smoothgrad:noise=nan"], 2, "from 0");
     explain(&["--method", "gradient:steps=3"], 2, "has no option");
-    explain(&["--players", "planet"], 2, "none of");
+    explain(&["--players", "planet", "--method", "lime"], 2, "none of");
+    explain(&["--players", "pixel"], 2, "dlbacktrace does not");
     explain(&["--text", "hello"], 3, "takes no text");
     explain(&["--preprocess", "resize=0"], 2, "resize=0");
     explain(&["--labels", "absent.txt"], 3, "absent.txt");

@@ -152,7 +152,7 @@ fn series_are_explained_by_steps_and_spans() {
         ("lime:samples=64", vec![], 64),
         ("lime", vec!["--players", "window:4"], 128),
         ("rise:samples=64", vec![], 64),
-        ("shapley", vec![], 1 << 14),
+        ("shapley", vec![], 1 << 10),
     ] {
         let mut args = vec![model.as_str(), row.as_str(), "--method", method];
         args.extend(&more);

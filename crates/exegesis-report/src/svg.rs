@@ -241,8 +241,11 @@ pub(crate) fn flow_title(method: &MethodReport, flow: &Flow) -> String {
     format!("Flow of relevance through the model, {}{channel}", one_line(&method.name))
 }
 
-/// `sum 11.29, expected 11.32, gap -0.03 (0.3%)`.
+/// `sum 11.29, expected 11.32, gap -0.03 (0.3%)`; nothing where the sum says nothing.
 pub(crate) fn completeness(method: &MethodReport) -> String {
+    if !method.adds_up() {
+        return String::new();
+    }
     let mut text = format!("sum {}", signed(method.sum));
     if let Some(expected) = method.expected {
         text += &format!(", expected {}", signed(expected));

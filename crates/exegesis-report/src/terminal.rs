@@ -199,7 +199,9 @@ impl Page {
     fn method(&mut self, row: &RowReport, method: &MethodReport) {
         let parameters = one_line(&method.parameter_line());
         self.line(2, Tone::Strong, format!("{}  {parameters}", one_line(&method.name)).trim_end());
-        self.wrapped(4, "sum", Tone::Plain, completeness(method).trim_start_matches("sum "));
+        if method.adds_up() {
+            self.wrapped(4, "sum", Tone::Plain, completeness(method).trim_start_matches("sum "));
+        }
         for (index, input) in row.inputs.iter().enumerate() {
             let label = if row.inputs.len() > 1 { one_line(&input.name) } else { "strongest".into() };
             match prepare(row, method, index, DEFAULT_PERCENTILE) {

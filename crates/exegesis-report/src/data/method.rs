@@ -87,6 +87,12 @@ impl MethodReport {
         pairs.join(", ")
     }
 
+    /// False if the values promise no total and belong to places that overlap or repeat, so that their sum says nothing: those
+    /// of methods that only ask the model, unless they share a total out.
+    pub fn adds_up(&self) -> bool {
+        self.expected.is_some() || self.evidence.is_empty()
+    }
+
     /// `|gap| / |expected|`, if both are known and the expected value is not zero.
     pub fn relative_gap(&self) -> Option<f64> {
         let ratio = (self.gap? / self.expected?).abs();

@@ -221,6 +221,9 @@ pub(super) fn facts(out: &mut String, list: &[(&str, String)]) {
 
 /// Sum, expected sum and gap.
 fn completeness(out: &mut String, report: &MethodReport) {
+    if !report.adds_up() {
+        return;
+    }
     out.push_str("<h4>Completeness</h4>\n");
     let gap = report.gap.map(|gap| match report.relative_gap() {
         Some(relative) => format!("{} ({} of the expected sum)", svg::gap_text(gap), percent(relative)),

@@ -32,7 +32,8 @@ struct Found {
     evidence: RowEvidence,
     warnings: Vec<String>,
     notes: Vec<String>,
-    is_partial: bool,
+    /// True if what is taken out leaves nothing behind, so that no baseline stands in for it.
+    deletes: bool,
 }
 
 impl Explainer {
@@ -68,7 +69,7 @@ impl Explainer {
                 |done: usize, total: usize| progress(row * total.max(1) + done, rows * total.max(1));
             match self.explain_row(method, &mut scorer, row, &mut within) {
                 Ok(found) => {
-                    let is_partial = found.is_partial;
+                    let is_partial = found.evidence.is_partial;
                     all.push(found);
                     if is_partial {
                         break;
@@ -152,6 +153,9 @@ impl Explainer {
         let mut explanation = self.explanation(&inputs, &merged, &program, plan, results, seconds)?;
         if let Some(result) = explanation.methods.first_mut() {
             result.arrays = arrays;
+            if all.iter().any(|f| f.deletes) {
+                result.parameters.retain(|(key, _)| key != "baseline");
+            }
             result.evidence = all.into_iter().map(|f| f.evidence).collect();
         }
         explanation.provenance.timings.model = Some(model_seconds);
@@ -193,7 +197,7 @@ impl Explainer {
                 self.play(method, &mut game, &perturb::Layout::Sequence, &mut control, key)
             };
             let attribution = attribution.map_err(|e| scorer.error(e))?;
-            return Ok(found(attribution, &players, scorer.names()));
+            return Ok(Found { deletes: true, ..found(attribution, &players, scorer.names()) });
         }
         let own = scorer.own().to_vec();
         let (players, imputer, notes) = match tokens::replaced(self, method, scorer)? {
@@ -255,6 +259,6 @@ fn found(attribution: perturb::Attribution, players: &perturb::Players, names: &
         },
         warnings: attribution.warnings,
         notes: attribution.notes,
-        is_partial: attribution.is_partial,
+        deletes: false,
     }
 }

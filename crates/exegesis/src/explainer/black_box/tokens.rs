@@ -399,6 +399,6 @@ pub(super) fn slalom(
         },
         warnings: fitted.warnings.clone(),
         notes: fitted.notes.clone(),
-        is_partial: fitted.is_partial,
+        deletes: true,
     })
 }
