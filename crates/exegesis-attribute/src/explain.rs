@@ -135,7 +135,8 @@ pub(crate) fn explain_part(
     quantization_pairs::mark(&mut graph);
     observer("raised", &graph);
     let mut output = explained_output(&graph, request)?;
-    if request.method.sees_batch_norm_folded() {
+    // Of a score alone nobody sees the layers.
+    if request.method.sees_batch_norm_folded() || request.part == Part::Score {
         // What is explained keeps its value: it counts as read by others.
         graph.outputs.push(output);
         fold_batch_norm::fold(&mut graph);

@@ -73,12 +73,7 @@ impl Options for KernelShap {
             values: "a number above 0, or off",
             doc: "ends sampling when the largest standard error is at most this part of |score - base value|",
         },
-        ParameterInfo {
-            name: "imputer",
-            default: "auto",
-            values: "auto, baseline, delete, mask, noise, neighbours",
-            doc: "what stands in for what is taken out: of tokens deletion (or the mask token), else the baseline",
-        },
+        ImputerChoice::PARAMETER,
     ];
 
     fn set(&mut self, key: &str, value: &str) -> OptionResult<()> {

@@ -1,6 +1,6 @@
 //! The black-box methods by name.
 
-use exegesis_catalogue::{MethodInfo, Options, choices, pairs};
+use exegesis_catalogue::{MethodInfo, Options, ParameterInfo, choices, pairs};
 
 use crate::kernel_shap::KernelShap;
 use crate::lime::Lime;
@@ -37,8 +37,16 @@ choices! {
 impl ImputerChoice {
     /// The choices, as `exegesis methods NAME` says them.
     pub(crate) const VALUES: &'static str = "auto, baseline, delete, mask, noise, neighbours, segment";
-    /// What they are for.
-    pub(crate) const DOC: &'static str = "what stands in for what is taken out: auto: of tokens deletion (or the mask token), else the baseline; noise: mean and noise of the row; neighbours: the nearest cells that are left; segment: the mean of the super-pixel or patch itself";
+
+    /// The option `imputer` of most methods.
+    pub(crate) const PARAMETER: ParameterInfo = ParameterInfo {
+        name: "imputer",
+        default: "auto",
+        values: Self::VALUES,
+        doc: "what stands in for what is taken out: auto: of tokens deletion (or the mask token), else the baseline; \
+              noise: mean and noise of the row; neighbours: the nearest cells that are left; segment: the mean of the \
+              super-pixel or patch itself",
+    };
 }
 
 /// A black-box method with its parameters.

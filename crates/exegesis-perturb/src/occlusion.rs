@@ -52,12 +52,7 @@ impl Options for Occlusion {
             values: "auto, STEP or DOWNxRIGHT",
             doc: "how far the window moves; auto: half of the window",
         },
-        ParameterInfo {
-            name: "imputer",
-            default: "auto",
-            values: ImputerChoice::VALUES,
-            doc: ImputerChoice::DOC,
-        },
+        ImputerChoice::PARAMETER,
     ];
 
     fn set(&mut self, key: &str, value: &str) -> OptionResult<()> {

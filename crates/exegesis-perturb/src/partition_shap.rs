@@ -76,12 +76,7 @@ impl Options for PartitionShap {
             values: "a whole number",
             doc: "groups that are split at a time where the budget does not cover all; 1 is strictly the largest first",
         },
-        ParameterInfo {
-            name: "imputer",
-            default: "auto",
-            values: "auto, baseline, delete, mask, noise, neighbours",
-            doc: "what stands in for what is taken out: of tokens deletion (or the mask token), else the baseline",
-        },
+        ImputerChoice::PARAMETER,
     ];
 
     fn set(&mut self, key: &str, value: &str) -> OptionResult<()> {

@@ -67,12 +67,7 @@ impl Options for PermutationShap {
             doc: "ends sampling when the largest standard error is at most this part of |score - base value|; looked at from 8 \
                   pairs of orders on",
         },
-        ParameterInfo {
-            name: "imputer",
-            default: "auto",
-            values: "auto, baseline, delete, mask, noise, neighbours",
-            doc: "what stands in for what is taken out: of tokens deletion (or the mask token), else the baseline",
-        },
+        ImputerChoice::PARAMETER,
     ];
 
     fn set(&mut self, key: &str, value: &str) -> OptionResult<()> {

@@ -70,12 +70,7 @@ impl Options for Rise {
             values: "on, off",
             doc: "take the mean score off; off is the published formula, whose values have no sign",
         },
-        ParameterInfo {
-            name: "imputer",
-            default: "auto",
-            values: ImputerChoice::VALUES,
-            doc: ImputerChoice::DOC,
-        },
+        ImputerChoice::PARAMETER,
     ];
 
     fn set(&mut self, key: &str, value: &str) -> OptionResult<()> {

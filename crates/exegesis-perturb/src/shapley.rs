@@ -44,12 +44,7 @@ pub const INFO: MethodInfo = MethodInfo {
 };
 
 impl Options for Shapley {
-    const PARAMETERS: &'static [ParameterInfo] = &[ParameterInfo {
-        name: "imputer",
-        default: "auto",
-        values: "auto, baseline, delete, mask, noise, neighbours",
-        doc: "what stands in for what is taken out: of tokens deletion (or the mask token), else the baseline",
-    }];
+    const PARAMETERS: &'static [ParameterInfo] = &[ImputerChoice::PARAMETER];
 
     fn set(&mut self, key: &str, value: &str) -> OptionResult<()> {
         match key {

@@ -2,6 +2,7 @@
 
 mod batches;
 mod black_box;
+mod builder;
 mod compiled;
 mod peak;
 mod points;
@@ -10,311 +11,24 @@ mod samples;
 mod seeds;
 mod signature;
 
-use std::num::NonZeroUsize;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use exegesis_attribute::{
-    Baseline, CHANNELS, Explained, Method as WhiteBox, NodeSelection, OnMissingRule, Part, Request, Score,
-    Target, Task,
-};
+use exegesis_attribute::{CHANNELS, Explained, Part, Request, Target};
 use exegesis_graph::Tensor;
 use exegesis_perturb as perturb;
-use exegesis_perturb::PlayerKind;
-use exegesis_runtime::{Limits, LoadOptions, Port, RtenRuntime, Runtime, WorkLimit, by_name};
+use exegesis_runtime::{Limits, LoadOptions, Port, RtenRuntime, Runtime};
 
 use crate::explanation::totals::{Seeds, row_totals};
 use crate::explanation::{Explanation, LedgerTable, MethodResult, Provenance, ledger};
 use crate::prediction;
-use crate::{Error, Inputs, Labels, Method, Model, Preprocess, Remarks, Result};
+use crate::{Error, Inputs, Method, Model, Remarks, Result};
 pub use batches::bytes_text;
+pub use builder::ExplainerBuilder;
+pub(crate) use builder::Settings;
 pub(crate) use compiled::Compiled;
 pub use compiled::Plan;
 use signature::Signature;
-
-/// How a run is done; what it computes is in [`Request`].
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub runtime: String,
-    pub threads: Option<NonZeroUsize>,
-    pub batch: Option<NonZeroUsize>,
-    pub memory: Option<u64>,
-    pub work: WorkLimit,
-    pub seed: u64,
-    pub labels: Labels,
-    pub preprocess: Option<Preprocess>,
-    /// What black-box methods take out.
-    pub players: PlayerKind,
-    /// Groups that the user gives, per explained input.
-    pub groups: Option<Inputs>,
-    /// True if the user said what the input is compared with.
-    pub is_baseline_given: bool,
-    /// Set by others to stop.
-    pub stop: Option<Arc<AtomicBool>>,
-}
-
-/// Choices for an [`Explainer`]; everything has a default.
-#[derive(Clone, Debug)]
-pub struct ExplainerBuilder {
-    model: Model,
-    method: Method,
-    request: Request,
-    settings: Settings,
-    references: Option<Inputs>,
-}
-
-impl ExplainerBuilder {
-    pub(crate) fn new(model: Model, method: Method) -> Self {
-        let settings = Settings {
-            runtime: "auto".to_string(),
-            threads: None,
-            batch: None,
-            memory: None,
-            work: WorkLimit::default(),
-            seed: 0,
-            labels: model.labels(),
-            preprocess: None,
-            players: PlayerKind::default(),
-            groups: None,
-            is_baseline_given: false,
-            stop: None,
-        };
-        Self { model, request: Request::new(method.of_graph()), method, settings, references: None }
-    }
-
-    /// The scalar that is explained; default the largest score of each row.
-    #[must_use]
-    pub fn target(mut self, target: Target) -> Self {
-        self.request.target = target;
-        self
-    }
-
-    /// What the input is compared with; default zeros. Methods without a baseline do not look at it.
-    #[must_use]
-    pub fn baseline(mut self, baseline: Baseline) -> Self {
-        self.request.baseline = baseline;
-        self.settings.is_baseline_given = true;
-        self
-    }
-
-    /// Rows that the input is compared with, by the names of the inputs; methods average over them.
-    #[must_use]
-    pub fn references(mut self, rows: Inputs) -> Self {
-        self.request.baseline = Baseline::Input;
-        self.settings.is_baseline_given = true;
-        self.references = Some(rows);
-        self
-    }
-
-    /// What the output means; by default decided from its shape.
-    #[must_use]
-    pub fn task(mut self, task: Task) -> Self {
-        self.request.task = Some(task);
-        self
-    }
-
-    /// Logit (default) or probability.
-    #[must_use]
-    pub fn score(mut self, score: Score) -> Self {
-        self.request.score = score;
-        self
-    }
-
-    /// Probability above which a cell belongs to a mask of one class; default 0.5.
-    #[must_use]
-    pub fn threshold(mut self, probability: f64) -> Self {
-        self.request.threshold = probability;
-        self
-    }
-
-    /// The only decoded position of an encoder-decoder that is explained; default all of them.
-    #[must_use]
-    pub fn step(mut self, position: usize) -> Self {
-        self.request.step = Some(position);
-        self
-    }
-
-    /// The explained output; default the first.
-    #[must_use]
-    pub fn output(mut self, name: impl Into<String>) -> Self {
-        self.request.output = Some(name.into());
-        self
-    }
-
-    /// The inputs that get attributions; default float inputs and token ids.
-    #[must_use]
-    pub fn explain_inputs(mut self, names: Vec<String>) -> Self {
-        self.request.explain = names;
-        self
-    }
-
-    /// What to do at a node without a rule; default: refuse.
-    #[must_use]
-    pub fn on_missing_rule(mut self, choice: OnMissingRule) -> Self {
-        self.request.on_missing_rule = choice;
-        self
-    }
-
-    /// Nodes whose relevance is kept; default none.
-    #[must_use]
-    pub fn nodes(mut self, nodes: NodeSelection) -> Self {
-        self.request.nodes = nodes;
-        self
-    }
-
-    /// Keeps the embedding axis of tokens.
-    #[must_use]
-    pub fn per_dim(mut self, keep: bool) -> Self {
-        self.request.per_dim = keep;
-        self
-    }
-
-    /// Names of classes; default those of the model.
-    #[must_use]
-    pub fn labels(mut self, labels: Labels) -> Self {
-        self.settings.labels = labels;
-        self
-    }
-
-    /// Preprocessing of pictures that a compiled file says it needs, and that bounds the input of rules which need bounds;
-    /// default that of the model.
-    #[must_use]
-    pub fn preprocess(mut self, preprocess: Preprocess) -> Self {
-        self.settings.preprocess = Some(preprocess);
-        self
-    }
-
-    /// Runtime by name: `auto`, `rten`.
-    #[must_use]
-    pub fn runtime(mut self, name: impl Into<String>) -> Self {
-        self.settings.runtime = name.into();
-        self
-    }
-
-    /// Threads; default one per core.
-    #[must_use]
-    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
-        self.settings.threads = Some(threads);
-        self
-    }
-
-    /// Rows per batch; by default planned from the memory that is free.
-    #[must_use]
-    pub fn batch(mut self, rows: NonZeroUsize) -> Self {
-        self.settings.batch = Some(rows);
-        self
-    }
-
-    /// Most bytes that a run may take; default three quarters of what is free.
-    #[must_use]
-    pub fn memory(mut self, bytes: u64) -> Self {
-        self.settings.memory = Some(bytes);
-        self
-    }
-
-    /// Whether a model that asks for much more work than its weights and inputs justify is refused (the default).
-    #[must_use]
-    pub fn work(mut self, limit: WorkLimit) -> Self {
-        self.settings.work = limit;
-        self
-    }
-
-    /// Random seed; recorded in the result.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.settings.seed = seed;
-        self
-    }
-
-    /// What black-box methods take out; default what suits the input and the method.
-    #[must_use]
-    pub fn players(mut self, kind: PlayerKind) -> Self {
-        self.settings.players = kind;
-        self
-    }
-
-    /// Groups that black-box methods take out: per explained input an integer array of its shape without the batch axis,
-    /// numbered from 0; -1 always stays.
-    #[must_use]
-    pub fn groups(mut self, groups: Inputs) -> Self {
-        self.settings.players = PlayerKind::Groups;
-        self.settings.groups = Some(groups);
-        self
-    }
-
-    /// A switch that stops black-box methods early: what is known by then becomes the result.
-    #[must_use]
-    pub fn stop(mut self, switch: Arc<AtomicBool>) -> Self {
-        self.settings.stop = Some(switch);
-        self
-    }
-
-    /// The request that was put together.
-    pub fn request(&self) -> &Request {
-        &self.request
-    }
-
-    /// The explainer. Compilation happens at the first use, for the sizes of its inputs.
-    ///
-    /// # Errors
-    /// A runtime that is not built, or labels and target that do not go together.
-    pub fn build(self) -> Result<Explainer> {
-        if self.request.target == Target::Input {
-            return Err(Error::usage(
-                "the target `input` is for compiled files, which take it as an additional input. Use `exegesis compile`, \
-                 or give a class.",
-            ));
-        }
-        let runtime = by_name(&self.settings.runtime)?;
-        let Self { model, method, mut request, settings, references } = self;
-        if method.has_baseline() && request.baseline == Baseline::Input && references.is_none() {
-            return Err(Error::usage(
-                "the baseline `input` is for compiled files, which take it as an additional input. Use `exegesis compile`, \
-                 or give zeros, mean, blur, a number or a file.",
-            ));
-        }
-        let references = references.filter(|_| method.has_baseline());
-        // Given rows are fed point by point.
-        if references.is_some() && request.part == Part::Whole && method.white_box().is_some() {
-            request.part = Part::Point;
-        }
-        if references.is_none() && request.method == WhiteBox::DeepShap {
-            request.part = Part::Whole;
-        }
-        request.bounds = request.bounds.or(bounds(&model, &settings)?);
-        let ports = seeds::ports(&model, &request)?;
-        Ok(Explainer {
-            model,
-            method,
-            request,
-            settings,
-            references,
-            ports,
-            runtime,
-            programs: Mutex::new(Vec::new()),
-        })
-    }
-
-    /// The explanation as a standard ONNX file: the model's own inputs and outputs, and the attributions as outputs.
-    ///
-    /// # Errors
-    /// As [`Explainer::explain`], without the errors of running.
-    pub fn compile(mut self) -> Result<Vec<u8>> {
-        self.request.part = Part::Whole;
-        self.request.bounds = self.request.bounds.or(bounds(&self.model, &self.settings)?);
-        crate::compile::compile(&self.model, self.request, &self.settings)
-    }
-}
-
-/// Lowest and highest values of pictures, from the preprocessing that was given or that the model says it needs.
-fn bounds(model: &Model, settings: &Settings) -> Result<Option<Vec<(f64, f64)>>> {
-    let preprocess = match &settings.preprocess {
-        Some(given) => Some(given.clone()),
-        None => model.preprocess()?,
-    };
-    Ok(preprocess.map(|preprocess| preprocess.bounds()))
-}
 
 /// Explains rows of inputs by one method. Programs are kept per input size.
 pub struct Explainer {

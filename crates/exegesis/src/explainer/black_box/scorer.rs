@@ -16,8 +16,8 @@ use crate::explainer::{Explainer, Settings, batches, seeds};
 use crate::inputs::{slice_rows, take_rows};
 use crate::{Error, ErrorKind, Inputs, Result};
 
-/// Bytes of values that a batch may make before more rows at once are no faster.
-const LIGHT_BYTES: u64 = 32 << 20;
+/// Bytes of values that a batch may make before more rows at once are no faster: about what a cache holds.
+const LIGHT_BYTES: u64 = 8 << 20;
 
 /// Runs the score program of one explainer, row after row.
 pub(super) struct Scorer<'a> {
