@@ -71,14 +71,38 @@ impl Situation<'_> {
             Some(score) if self.request.score == Score::LogOdds && self.seed.is_exclusive => {
                 Ok(Some(log_odds(b, value, signal, score)?))
             }
+            Some(score) if self.request.all_forms => {
+                let [odds, margin] = match self.seed.is_exclusive {
+                    true => [log_odds(b, value, signal, score)?, margin(b, value, signal, score)?],
+                    false => [score, score],
+                };
+                Ok(Some(b.concat(&[score, odds, margin], 1)?))
+            }
             other => Ok(other),
         }
     }
 }
 
+/// `z_c - max z_k` over the `k` other than `c`, `[batch, 1]`: inputs as of [`log_odds`].
+fn margin(b: &mut Builder<'_>, value: ValueId, signal: ValueId, score: ValueId) -> Result<ValueId> {
+    let (most, _) = others(b, value, signal)?;
+    Ok(b.sub(score, most)?)
+}
+
 /// `z_c - logsumexp z_k` over the `k` other than `c`, `[batch, 1]`: `value` holds `z` along its last axis, `signal` is 1 at
 /// `c` and 0 elsewhere (in a sequence, at one position), `score [batch, 1]` is `z_c`.
 fn log_odds(b: &mut Builder<'_>, value: ValueId, signal: ValueId, score: ValueId) -> Result<ValueId> {
+    let (most, rest) = others(b, value, signal)?;
+    let below = b.sub(rest, most)?;
+    let below = b.unary(Unary::Exp, below)?;
+    let sum = b.reduce_sum(below, &[1], true)?;
+    let log = b.unary(Unary::Log, sum)?;
+    let rest = b.add(most, log)?;
+    Ok(b.sub(score, rest)?)
+}
+
+/// The largest score of the classes other than the target, `[batch, 1]`, and all scores with that of the target far below.
+fn others(b: &mut Builder<'_>, value: ValueId, signal: ValueId) -> Result<(ValueId, ValueId)> {
     let last = b.rank(value)? - 1;
     let (scores, hot) = match last {
         1 => (value, signal),
@@ -95,13 +119,7 @@ fn log_odds(b: &mut Builder<'_>, value: ValueId, signal: ValueId, score: ValueId
     let rest = b.add(scores, excluded)?;
     let axes = b.constant(Tensor::vector(vec![1i64]));
     let reduce = op::Reduce { kind: ReduceKind::Max, keepdims: true, noop_with_empty_axes: false };
-    let most = b.op(reduce, &[rest, axes])?;
-    let below = b.sub(rest, most)?;
-    let below = b.unary(Unary::Exp, below)?;
-    let sum = b.reduce_sum(below, &[1], true)?;
-    let log = b.unary(Unary::Log, sum)?;
-    let rest = b.add(most, log)?;
-    Ok(b.sub(score, rest)?)
+    Ok((b.op(reduce, &[rest, axes])?, rest))
 }
 
 /// What a family of methods computed.

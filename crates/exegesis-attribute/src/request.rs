@@ -160,6 +160,9 @@ pub struct Request {
     pub per_dim: bool,
     /// Add outputs that the report needs (target, score); a compiled file does without.
     pub diagnostics: bool,
+    /// In [`Part::Score`], all forms of the score, `[batch, 3]`: the score, its log-odds (of tasks without exclusive classes the
+    /// score again) and what it is above the best of the other classes (there the score again).
+    pub all_forms: bool,
 }
 
 impl Request {
@@ -181,6 +184,7 @@ impl Request {
             nodes: NodeSelection::default(),
             per_dim: false,
             diagnostics: true,
+            all_forms: false,
         }
     }
 

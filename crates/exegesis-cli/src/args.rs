@@ -47,12 +47,12 @@ pub enum Command {
     Inspect(Inspect),
     /// List the methods, or show one with its parameters, formula and source.
     Methods(Methods),
-    /// Compare methods by metrics (not built in this version).
-    Compare(Rest),
+    /// Compare methods by metrics on data: which explanation is better, and how sure that is.
+    Compare(Box<Compare>),
     /// Evaluate saved attributions (not built in this version).
     Evaluate(Rest),
-    /// List the metrics (not built in this version).
-    Metrics(Rest),
+    /// List the metrics, or show one with its definition, options and analytic check.
+    Metrics(Metrics),
     /// Train a LAX adapter (not built in this version).
     TrainLax(Rest),
 }
@@ -106,6 +106,24 @@ pub struct What {
     pub on_missing_rule: MissingArg,
 }
 
+/// How inputs are read.
+#[derive(Args, Debug, Default)]
+pub struct Reading {
+    /// The model's tokenizer.json, for texts, and for the words and special tokens of given ids. Default, for texts:
+    /// MODEL.tokenizer.json or tokenizer.json in the model's folder.
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// Columns of a table, by name or number, in the model's order.
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub columns: Option<Vec<String>>,
+    /// Rows of a table or array: N, A:B or all.
+    #[arg(long, value_name = "ROWS")]
+    pub row: Option<String>,
+    /// none, or resize=256,interp=bicubic,crop=224,scale=1,mean=127,std=128,layout=nchw,channels=rgb.
+    #[arg(long, value_name = "STEPS")]
+    pub preprocess: Option<String>,
+}
+
 /// `exegesis explain`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -142,23 +160,12 @@ pub struct Explain {
     /// Text to explain; repeatable. A .txt file among the inputs is one text as well.
     #[arg(long, value_name = "TEXT")]
     pub text: Vec<String>,
-    /// The model's tokenizer.json, for texts, and for the words and special tokens of given ids. Default, for texts:
-    /// MODEL.tokenizer.json or tokenizer.json in the model's folder.
-    #[arg(long, value_name = "FILE")]
-    pub tokenizer: Option<PathBuf>,
-    /// Columns of a table, by name or number, in the model's order.
-    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
-    pub columns: Option<Vec<String>>,
-    /// Rows of a table or array: N, A:B or all.
-    #[arg(long, value_name = "ROWS")]
-    pub row: Option<String>,
+    #[command(flatten)]
+    pub reading: Reading,
     /// What black-box methods take out: pixel, patch:SIDE, superpixel:COUNT, token, word, column, window:LENGTH, or a .npy
     /// file with a group number per cell of the input (-1 stays).
     #[arg(long, value_name = "KIND|FILE")]
     pub players: Option<String>,
-    /// none, or resize=256,interp=bicubic,crop=224,scale=1,mean=127,std=128,layout=nchw,channels=rgb.
-    #[arg(long, value_name = "STEPS")]
-    pub preprocess: Option<String>,
     /// Keep relevance per node (all, or names) in .npz and .safetensors, and draw the flow of relevance through the model,
     /// block by block, in .html, .svg and .png; heads and tokens per layer need `all`, or the names of these nodes.
     #[arg(long, value_name = "all|NAME,...", value_delimiter = ',')]
@@ -175,6 +182,65 @@ pub struct Explain {
     /// Print the summary as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `exegesis compare`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exegesis compare model.onnx photos/ --methods dlbacktrace,gradient,grad-cam
+  exegesis compare mlp.onnx test.csv --label-column class --methods kernel-shap,lime,input-x-gradient --limit 50
+  exegesis compare bert.onnx reviews.txt --methods slalom,attn-lrp --metrics morf,lerf,comprehensiveness
+  exegesis compare model.onnx photos/ --methods lrp,rise:samples=500,mask=7 --save values.json
+
+An interrupted comparison goes on where it was if the same command is given again.")]
+pub struct Compare {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// A folder of pictures (its folders are classes), .csv, .npy, .npz, .safetensors, or a .txt file with a text per line.
+    #[arg(value_name = "DATA", required = true)]
+    pub data: Vec<String>,
+    /// METHOD[:key=value,...],...
+    #[arg(long, value_name = "M,M,...")]
+    pub methods: String,
+    /// METRIC[:key=value,...],... Default: see `exegesis metrics`.
+    #[arg(long, value_name = "X,X,...")]
+    pub metrics: Option<String>,
+    /// Most samples.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<NonZeroUsize>,
+    /// What stands in for what is taken out: zero, mean, blur, noise, impute, delete, mask, pad, median, background, linear.
+    /// Default: what suits the data.
+    #[arg(long, value_name = "OPERATOR")]
+    pub operator: Option<String>,
+    /// Maps that know nothing of the model and have to be beaten: random, uniform, centre, edges, or none.
+    #[arg(long, value_name = "C,C,...", value_delimiter = ',')]
+    pub controls: Option<Vec<String>>,
+    #[command(flatten)]
+    pub what: What,
+    #[command(flatten)]
+    pub reading: Reading,
+    #[command(flatten)]
+    pub how: How,
+    /// The report.
+    #[arg(short, long, value_name = "REPORT.html", default_value = "comparison.html")]
+    pub output: PathBuf,
+    /// File to write; repeatable: .json for everything, .parquet for a row per method, metric and sample.
+    #[arg(long, value_name = "FILE")]
+    pub save: Vec<PathBuf>,
+    /// Samples whose maps the report shows side by side.
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    pub examples: usize,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `exegesis metrics`.
+#[derive(Args, Debug)]
+pub struct Metrics {
+    /// Metric to show.
+    pub name: Option<String>,
 }
 
 /// How it is run.

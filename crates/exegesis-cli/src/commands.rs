@@ -1,23 +1,30 @@
 //! One file per command; what they share is here.
 
+pub mod compare;
 pub mod compile;
 pub mod demo;
 pub mod explain;
 pub mod inspect;
 pub mod methods;
+pub mod metrics;
 pub mod players;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use exegesis::{Baseline, Error, ExplainerBuilder, Labels, Method, Model, Result, parse_target};
+use exegesis::{
+    Baseline, Error, ExplainerBuilder, Labels, Method, Model, ReadOptions, Result, TextReader, Tokenizer,
+    builtin, parse_target,
+};
 
-use crate::args::What;
+use crate::args::{How, Reading, What};
+use crate::net::{stop_switch, work_limit};
 
 /// The error of a command that is not built.
 pub fn not_built(command: &str) -> Result<()> {
     Err(Error::not_built(
         &format!("the command `{command}`"),
-        "Built are explain, compile, inspect and methods.",
+        "Built are explain, compile, compare, inspect, methods and metrics.",
     ))
 }
 
@@ -91,4 +98,65 @@ pub fn builder(model: &Model, method: Method, what: &What, labels: &Labels) -> R
         builder = builder.output(output);
     }
     Ok(builder)
+}
+
+/// How the explainers of all commands run.
+///
+/// # Errors
+/// A device that is not built.
+pub fn run_by(builder: ExplainerBuilder, how: &How, reading: &Reading) -> Result<ExplainerBuilder> {
+    match how.device.as_str() {
+        "cpu" => {}
+        device if device == "cuda" || device.starts_with("cuda:") => {
+            return Err(Error::not_built(&format!("--device {device}"), "Use --device cpu."));
+        }
+        device => return Err(Error::usage(format!("there is no device \"{device}\". Use --device cpu."))),
+    }
+    let mut builder = builder.runtime(&how.runtime).seed(how.seed).stop(stop_switch()).work(work_limit());
+    if let Some(text) = &reading.preprocess {
+        builder = builder.preprocess(text.parse()?);
+    }
+    if let Some(threads) = how.threads {
+        builder = builder.threads(threads);
+    }
+    if let Some(rows) = how.batch {
+        builder = builder.batch(rows);
+    }
+    if let Some(bytes) = how.memory {
+        builder = builder.memory(bytes);
+    }
+    Ok(builder)
+}
+
+/// How files are read.
+pub fn read_options(model: &Model, reading: &Reading) -> Result<ReadOptions> {
+    Ok(ReadOptions {
+        preprocess: match &reading.preprocess {
+            Some(text) => Some(text.parse()?),
+            None => model.preprocess()?,
+        },
+        columns: reading.columns.clone(),
+        model_columns: model.columns(),
+        rows: reading.row.as_ref().map(|text| text.parse()).transpose()?,
+        ..ReadOptions::default()
+    })
+}
+
+/// What reads texts: with `--tokenizer`, else, where there are texts, with the tokenizer beside the model at `path`.
+pub fn reader(
+    model: &Model,
+    path: Option<&Path>,
+    (what, reading): (&What, &Reading),
+    has_text: bool,
+) -> Result<Option<TextReader>> {
+    if has_text {
+        TextReader::port(model, &what.inputs)?;
+    }
+    let tokenizer = match (&reading.tokenizer, path) {
+        (Some(path), _) => Tokenizer::read(path)?,
+        (None, Some(model)) if has_text => Tokenizer::beside(model)?,
+        (None, None) => builtin::tokenizer()?,
+        _ => return Ok(None),
+    };
+    TextReader::new(model, Arc::new(tokenizer), &what.inputs).map(Some)
 }

@@ -38,9 +38,9 @@ fn run(command: &Command, console: &Console) -> Result<()> {
         Command::Compile(args) => commands::compile::run(args, console),
         Command::Inspect(args) => commands::inspect::run(args, console),
         Command::Methods(args) => commands::methods::run(args, console),
-        Command::Compare(_) => commands::not_built("compare"),
+        Command::Compare(args) => commands::compare::run(args, console),
         Command::Evaluate(_) => commands::not_built("evaluate"),
-        Command::Metrics(_) => commands::not_built("metrics"),
+        Command::Metrics(args) => commands::metrics::run(args, console),
         Command::TrainLax(_) => commands::not_built("train-lax"),
     }
 }

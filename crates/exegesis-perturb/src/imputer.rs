@@ -93,7 +93,7 @@ impl Imputer {
     }
 
     /// The rows of `coalitions`, one after the other; where there are several references, all of them per coalition.
-    pub(crate) fn impute(
+    pub fn impute(
         &self,
         row: &[(String, Tensor)],
         players: &Players,

@@ -24,6 +24,7 @@ use crate::explanation::{Explanation, LedgerTable, MethodResult, Provenance, led
 use crate::prediction;
 use crate::{Error, Inputs, Method, Model, Remarks, Result};
 pub use batches::bytes_text;
+pub(crate) use black_box::probe::{Probe, Surroundings};
 pub use builder::ExplainerBuilder;
 pub(crate) use builder::Settings;
 pub(crate) use compiled::Compiled;
@@ -51,6 +52,11 @@ impl std::fmt::Debug for Explainer {
 }
 
 impl Explainer {
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
     /// The method.
     pub fn method(&self) -> &Method {
         &self.method

@@ -16,6 +16,7 @@ use crate::{Error, Inputs, Result, Vocabulary};
 pub use evidence::{RowEvidence, SlalomRow};
 pub use ledger::{LedgerTable, Unbooked};
 pub use provenance::{InputSummary, ModelSummary, Provenance, Timings};
+pub(crate) use provenance::{hash_of, rfc3339};
 pub use totals::{ChannelTotals, RowTotals};
 
 /// One or more methods' explanations of the same rows.

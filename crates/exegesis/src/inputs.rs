@@ -117,6 +117,11 @@ impl Inputs {
         self.row_names.get(row).cloned().unwrap_or_else(|| format!("row {row}"))
     }
 
+    /// Number of rows: the leading size of the first input that has axes.
+    pub fn rows(&self) -> usize {
+        self.entries.iter().find_map(|i| i.tensor.shape().first().copied()).unwrap_or(1)
+    }
+
     /// The first `count` of `rows` rows.
     ///
     /// # Errors

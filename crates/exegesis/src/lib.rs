@@ -19,6 +19,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod builtin;
+pub mod compare;
 mod compile;
 mod error;
 mod explainer;
@@ -68,6 +69,7 @@ pub use exegesis_attribute::{
     AppliedRule, Baseline, MissingRule, NodeSelection, OnMissingRule, Part, Request, Score, Target, Task,
 };
 pub use exegesis_catalogue::{MethodInfo, ParameterInfo};
+pub use exegesis_metrics as metrics;
 pub use exegesis_perturb as perturb;
 pub use exegesis_perturb::PlayerKind;
 

@@ -1,28 +1,25 @@
 //! `exegesis explain`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use exegesis::report::{TerminalOptions, render_terminal};
 use exegesis::{
     Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, Plan, Port,
-    ReadOptions, Remarks, Result, Source, TextReader, Tokenizer, Vocabulary, builtin, describe_ports, files,
-    numbered, read_inputs,
+    ReadOptions, Remarks, Result, Source, Vocabulary, describe_ports, files, numbered, read_inputs,
 };
 use serde_json::Value;
 
 use super::players::Players;
-use super::{Compared, builder, demo, labels, method, open};
-use crate::args::{Explain, How};
+use super::{Compared, builder, demo, labels, method, open, read_options, reader, run_by};
+use crate::args::Explain;
 use crate::console::Console;
-use crate::net::{is_stopped, stop_switch, stoppable, work_limit};
+use crate::net::{is_stopped, stoppable};
 
 /// Where the report goes if nothing else is said.
 pub const DEFAULT_SAVE: &str = "explanation.html";
 
 /// Explains the inputs.
 pub fn run(args: &Explain, console: &Console) -> Result<()> {
-    check_built(args)?;
     let methods = args.methods.iter().map(|text| method(text)).collect::<Result<Vec<Method>>>()?;
     let saves = match args.save.as_slice() {
         [] => vec![PathBuf::from(DEFAULT_SAVE)],
@@ -85,17 +82,6 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
     Ok(())
 }
 
-/// Options of the interface that this version does not have.
-fn check_built(args: &Explain) -> Result<()> {
-    match args.how.device.as_str() {
-        "cpu" => Ok(()),
-        device if device == "cuda" || device.starts_with("cuda:") => {
-            Err(Error::not_built(&format!("--device {device}"), "Use --device cpu."))
-        }
-        device => Err(Error::usage(format!("there is no device \"{device}\". Use --device cpu."))),
-    }
-}
-
 /// One explainer per method.
 pub fn explainers(
     model: &Model,
@@ -134,25 +120,8 @@ pub fn explainers(
     methods
         .into_iter()
         .map(|method| {
-            let How { runtime, threads, seed, batch, memory, .. } = &args.how;
-            let mut builder = builder(model, method, &args.what, labels)?
-                .nodes(nodes.clone())
-                .runtime(runtime)
-                .seed(*seed)
-                .stop(stop_switch())
-                .work(work_limit());
-            if let Some(text) = &args.preprocess {
-                builder = builder.preprocess(text.parse()?);
-            }
-            if let Some(threads) = threads {
-                builder = builder.threads(*threads);
-            }
-            if let Some(rows) = batch {
-                builder = builder.batch(*rows);
-            }
-            if let Some(bytes) = memory {
-                builder = builder.memory(*bytes);
-            }
+            let builder = builder(model, method, &args.what, labels)?.nodes(nodes.clone());
+            let mut builder = run_by(builder, &args.how, &args.reading)?;
             if let Some(players) = &players {
                 builder = players.given(builder);
             }
@@ -172,7 +141,7 @@ pub fn explainers(
 /// Rows to compare with, from the file of `--baseline`.
 fn references(model: &Model, text: &str, args: &Explain) -> Result<Inputs> {
     // A file may hold all that the model takes; only what is explained is compared.
-    let options = ReadOptions { rows: None, ..read_options(model, args)? };
+    let options = ReadOptions { rows: None, ..read_options(model, &args.reading)? };
     let explained = model.explained_inputs(&args.what.inputs)?;
     let read = |ports: &[Port]| read_inputs(ports, &[Source::parse(text, ports)], &options);
     let read = read(&explained).or_else(|_| read(model.inputs()))?;
@@ -183,20 +152,6 @@ fn references(model: &Model, text: &str, args: &Explain) -> Result<Inputs> {
             "the baseline \"{text}\" holds arrays of several sizes. Give one array of rows of one size."
         ))),
     }
-}
-
-/// How files are read.
-fn read_options(model: &Model, args: &Explain) -> Result<ReadOptions> {
-    Ok(ReadOptions {
-        preprocess: match &args.preprocess {
-            Some(text) => Some(text.parse()?),
-            None => model.preprocess()?,
-        },
-        columns: args.columns.clone(),
-        model_columns: model.columns(),
-        rows: args.row.as_ref().map(|text| text.parse()).transpose()?,
-        ..ReadOptions::default()
-    })
 }
 
 /// Reads the inputs of the command line.
@@ -211,24 +166,10 @@ fn read(model: &Model, ports: &[Port], args: &Explain) -> Result<exegesis::ReadI
     let sources: Vec<Source> = args.files.iter().map(|text| Source::parse(text, ports)).collect();
     let is_text = |source: &Source| source.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"));
     let has_text = !args.text.is_empty() || sources.iter().any(is_text);
-    let mut options = read_options(model, args)?;
+    let mut options = read_options(model, &args.reading)?;
     options.texts.clone_from(&args.text);
-    options.reader = reader(model, args, has_text)?;
+    options.reader = reader(model, args.model.as_deref(), (&args.what, &args.reading), has_text)?;
     read_inputs(ports, &sources, &options)
-}
-
-/// What reads texts: with `--tokenizer`, else, where there are texts, with the tokenizer beside the model.
-fn reader(model: &Model, args: &Explain, has_text: bool) -> Result<Option<TextReader>> {
-    if has_text {
-        TextReader::port(model, &args.what.inputs)?;
-    }
-    let tokenizer = match (&args.tokenizer, &args.model) {
-        (Some(path), _) => Tokenizer::read(path)?,
-        (None, Some(model)) if has_text => Tokenizer::beside(model)?,
-        (None, None) => builtin::tokenizer()?,
-        _ => return Ok(None),
-    };
-    TextReader::new(model, Arc::new(tokenizer), &args.what.inputs).map(Some)
 }
 
 /// All methods on one run's inputs.

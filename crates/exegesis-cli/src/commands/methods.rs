@@ -34,7 +34,8 @@ pub fn run(args: &Methods, console: &Console) -> Result<()> {
     Ok(())
 }
 
-fn first_sentence(text: &str) -> &str {
+/// Up to the first full stop.
+pub fn first_sentence(text: &str) -> &str {
     text.split_inclusive(". ").next().unwrap_or(text).trim_end()
 }
 
@@ -57,7 +58,7 @@ fn page(info: &MethodInfo) -> String {
 }
 
 /// Lines of at most 96 characters, those after the first indented.
-fn wrapped(text: &str, indent: usize) -> String {
+pub fn wrapped(text: &str, indent: usize) -> String {
     let mut out = String::new();
     let mut column = indent;
     for word in text.split_whitespace() {

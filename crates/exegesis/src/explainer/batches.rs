@@ -17,7 +17,7 @@ pub(crate) const DEFAULT_ROWS: usize = 32;
 
 /// Number of rows: the leading size of the first input that has axes.
 pub(crate) fn rows(inputs: &Inputs) -> usize {
-    inputs.entries().iter().find_map(|i| i.tensor.shape().first().copied()).unwrap_or(1)
+    inputs.rows()
 }
 
 /// Runs the program on all rows and returns its outputs by name.

@@ -4,6 +4,7 @@
 mod cut;
 mod imputer;
 mod players;
+pub(crate) mod probe;
 mod scorer;
 mod tokens;
 

@@ -136,6 +136,16 @@ impl Provenance {
     }
 }
 
+/// SHA-256 of the arrays of several runs.
+pub(crate) fn hash_of(runs: &[Inputs]) -> String {
+    let mut hash = Sha256::new();
+    for input in runs.iter().flat_map(Inputs::entries) {
+        hash.update(input.name.as_bytes());
+        hash.update(write_npy(&input.tensor).unwrap_or_default());
+    }
+    hex(&hash.finalize())
+}
+
 fn tensor_info(port: &Port) -> TensorInfo {
     TensorInfo {
         name: port.name.clone(),
@@ -145,7 +155,7 @@ fn tensor_info(port: &Port) -> TensorInfo {
 }
 
 /// `2026-03-01T12:00:00Z`.
-fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Days since 0000-03-01 in eras of 400 years (Hinnant, "chrono-compatible low-level date algorithms").

@@ -187,7 +187,7 @@ fn baseline(explainer: &Explainer, own: &[(String, Tensor)], chosen: &mut Chosen
 }
 
 /// The row blurred along each axis of places, by the matrix that `--baseline blur` has in graphs.
-fn blurred(values: &[f64], places: &Places) -> Vec<f64> {
+pub(super) fn blurred(values: &[f64], places: &Places) -> Vec<f64> {
     let mut values = values.to_vec();
     for (stride, length) in places.axes() {
         let matrix = blur_matrix(length);

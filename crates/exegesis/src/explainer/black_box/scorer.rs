@@ -185,7 +185,13 @@ impl<'a> Scorer<'a> {
         }
     }
 
-    /// Scores of rows that differ from the row at hand in the explained inputs only.
+    /// Numbers per row: 1, or 3 where all forms of the score are asked for.
+    fn forms(&self) -> usize {
+        if self.request.all_forms { 3 } else { 1 }
+    }
+
+    /// Scores of rows that differ from the row at hand in the explained inputs only; where all forms of the score are asked
+    /// for, those of a row one after the other.
     ///
     /// # Errors
     /// A run that fails; [`Scorer::error`] knows why.
@@ -193,7 +199,10 @@ impl<'a> Scorer<'a> {
         let rows = batch.first().and_then(|(_, t)| t.shape().first()).copied().unwrap_or(0);
         let result = match self.splits {
             true => self.predict_together(batch, rows),
-            false => (0..rows).map(|row| self.predict_alone(batch, row)).collect(),
+            false => (0..rows).try_fold(vec![], |mut all, row| {
+                all.extend(self.predict_alone(batch, row)?);
+                Ok(all)
+            }),
         };
         self.noted(result)
     }
@@ -220,15 +229,17 @@ impl<'a> Scorer<'a> {
         let mut lengths: Vec<usize> = full.iter().map(Vec::len).collect();
         lengths.sort_unstable();
         lengths.dedup();
-        let mut scores = vec![0.0; list.len()];
+        let forms = self.forms();
+        let mut scores = vec![0.0; list.len() * forms];
         for length in lengths {
             let members: Vec<usize> = (0..full.len()).filter(|i| full[*i].len() == length).collect();
             // Models whose rows can't be told apart take one text at a time.
             for members in members.chunks(if self.splits { members.len().max(1) } else { 1 }) {
                 let sequences: Vec<&[usize]> = members.iter().map(|i| full[*i].as_slice()).collect();
                 let inputs = tokens.inputs(self, &sequences)?;
-                for (member, score) in members.iter().zip(self.run(inputs, sequences.len())?) {
-                    scores[*member] = score;
+                let found = self.run(inputs, sequences.len())?;
+                for (member, own) in members.iter().zip(found.chunks(forms)) {
+                    scores[member * forms..member * forms + own.len()].copy_from_slice(own);
                 }
             }
         }
@@ -248,7 +259,7 @@ impl<'a> Scorer<'a> {
         self.run(inputs, rows)
     }
 
-    fn predict_alone(&mut self, batch: &[(String, Tensor)], row: usize) -> Result<f64> {
+    fn predict_alone(&mut self, batch: &[(String, Tensor)], row: usize) -> Result<Vec<f64>> {
         let mut inputs = Inputs::new();
         for input in self.inputs.entries() {
             let tensor = match batch.iter().find(|(name, _)| *name == input.name) {
@@ -260,7 +271,12 @@ impl<'a> Scorer<'a> {
             };
             inputs = inputs.with(&input.name, tensor);
         }
-        Ok(self.run(inputs, 1)?.iter().sum())
+        let forms = self.forms();
+        let mut sums = vec![0.0; forms];
+        for scores in self.run(inputs, 1)?.chunks(forms) {
+            sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
+        }
+        Ok(sums)
     }
 
     /// The number of the row at hand.
@@ -286,7 +302,7 @@ impl<'a> Scorer<'a> {
                 let tensor = if leads { take_rows(&input.tensor, &[0, 0])? } else { input.tensor.clone() };
                 twice = twice.with(&input.name, tensor);
             }
-            return Ok(self.run(twice, 2)?.into_iter().take(1).collect());
+            return Ok(self.run(twice, 2)?.into_iter().take(self.forms()).collect());
         }
         let program = match &self.open {
             Some(program) => Arc::clone(program),

@@ -1,0 +1,1 @@
+//! What is said of many samples and methods together.
