@@ -197,12 +197,19 @@ An interrupted comparison goes on where it was if the same command is given agai
 pub struct Compare {
     /// ONNX file.
     pub model: PathBuf,
-    /// A folder of pictures (its folders are classes), .csv, .npy, .npz, .safetensors, or a .txt file with a text per line.
+    /// A folder of pictures (its folders are classes, NAME.mask.png beside a picture marks known evidence), .csv, .parquet,
+    /// .npy, .npz (with `labels` and `mask/INPUT`), .safetensors, .txt (a text per line) or .tsv (class, tab, text).
     #[arg(value_name = "DATA", required = true)]
     pub data: Vec<String>,
     /// METHOD[:key=value,...],...
     #[arg(long, value_name = "M,M,...")]
     pub methods: String,
+    /// Column of a table that holds the right class.
+    #[arg(long, value_name = "NAME")]
+    pub label_column: Option<String>,
+    /// Leave out samples that the model gets wrong.
+    #[arg(long)]
+    pub correct_only: bool,
     /// METRIC[:key=value,...],... Default: see `exegesis metrics`.
     #[arg(long, value_name = "X,X,...")]
     pub metrics: Option<String>,
@@ -213,7 +220,8 @@ pub struct Compare {
     /// Default: what suits the data.
     #[arg(long, value_name = "OPERATOR")]
     pub operator: Option<String>,
-    /// Maps that know nothing of the model and have to be beaten: random, uniform, centre, edges, or none.
+    /// Maps that have to be beaten: random, uniform, centre, edges, rarity, leave-one-out, or none. Default: those that suit the
+    /// data.
     #[arg(long, value_name = "C,C,...", value_delimiter = ',')]
     pub controls: Option<Vec<String>>,
     #[command(flatten)]

@@ -16,4 +16,4 @@ mod subject;
 pub use contestant::Control;
 pub use data::{DataSet, Sample};
 pub use record::{Comparison, Cost, DataSummary, MethodSummary, MetricSummary, SampleSummary};
-pub use run::{CompareOptions, Comparer, Progress};
+pub use run::{CompareOptions, Comparer, Progress, modality};

@@ -8,8 +8,10 @@ mod bind;
 mod csv;
 mod fit;
 mod image;
+mod labelled;
 mod npy;
 mod npz;
+mod parquet;
 mod rows;
 mod safetensors;
 mod stack;
@@ -24,6 +26,7 @@ use crate::text::SpecialIds;
 use crate::{Error, Preprocess, Remarks, Result, TextReader};
 
 pub(crate) use bind::{Bound, Piece, is_batched};
+pub use labelled::{LabelOptions, Labelled, read_labelled};
 pub(crate) use npy::write as write_npy;
 pub use rows::Rows;
 
@@ -247,6 +250,7 @@ enum Kind {
     Npz,
     Safetensors,
     Csv,
+    Parquet,
     Text,
 }
 
@@ -259,12 +263,12 @@ fn kind(path: &Path) -> Result<Kind> {
         "npz" => Kind::Npz,
         "safetensors" => Kind::Safetensors,
         "csv" => Kind::Csv,
-        "parquet" => return Err(Error::not_built("reading .parquet", "Save the rows as .csv or .npy.")),
+        "parquet" => Kind::Parquet,
         "txt" => Kind::Text,
         _ => {
             return Err(Error::usage(format!(
                 "\"{shown}\" is not a kind of input that is read. \
-                 Use a picture (.png .jpg .bmp .gif .webp .ppm), .npy, .npz, .safetensors, .csv or .txt."
+                 Use a picture (.png .jpg .bmp .gif .webp .ppm), .npy, .npz, .safetensors, .csv, .parquet or .txt."
             )));
         }
     })

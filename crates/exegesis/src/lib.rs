@@ -48,7 +48,10 @@ pub use explanation::{
     ChannelTotals, Explanation, InputSummary, LedgerTable, MethodResult, ModelSummary, Provenance,
     RowEvidence, RowTotals, SlalomRow, Timings, Unbooked,
 };
-pub use inputs::{Input, Inputs, ReadInputs, ReadOptions, Rows, Source, describe_ports, read as read_inputs};
+pub use inputs::{
+    Input, Inputs, LabelOptions, Labelled, ReadInputs, ReadOptions, Rows, Source, describe_ports,
+    read as read_inputs, read_labelled,
+};
 pub use inspect::{Coverage, Stage};
 pub use labels::Labels;
 pub use method::Method;

@@ -183,6 +183,15 @@ impl Preprocess {
     }
 }
 
+impl Preprocess {
+    /// The same places with values as they are: no factor, mean or divisor.
+    #[must_use]
+    pub(crate) fn without_scale(mut self) -> Self {
+        (self.scale, self.mean, self.std) = (vec![], vec![], vec![]);
+        self
+    }
+}
+
 impl Channels {
     /// Number of channels.
     pub fn count(self) -> usize {

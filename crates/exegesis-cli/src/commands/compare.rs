@@ -1,8 +1,13 @@
 //! `exegesis compare`.
 
-use exegesis::compare::{CompareOptions, Comparer, Comparison, Control, DataSet, Progress};
-use exegesis::metrics::{Operator, parse};
-use exegesis::{Error, Explainer, Method, Model, PlayerKind, Result, Source, files, perturb, read_inputs};
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use exegesis::compare::{CompareOptions, Comparer, Comparison, Control, DataSet, Progress, modality};
+use exegesis::metrics::{Modality, Operator, parse};
+use exegesis::{
+    Error, Explainer, LabelOptions, Method, Model, PlayerKind, Result, files, perturb, read_labelled,
+};
 
 use super::{builder, labels, method, open, read_options, reader, run_by};
 use crate::args::Compare;
@@ -18,8 +23,8 @@ pub fn run(args: &Compare, console: &Console) -> Result<()> {
         files::check_target(path)?;
     }
     let model = open(&args.model)?;
-    let comparer = comparer(&model, args)?;
-    let data = data(&model, comparer.judge.inputs(), args, console)?;
+    let (data, has_words) = data(&model, args, console)?;
+    let comparer = comparer(&model, args, &data, has_words)?;
     let saves = stoppable();
     let mut bar = console.progress("compare");
     let (record, _examples) = comparer.run(&data, &mut |event| match event {
@@ -40,7 +45,7 @@ pub fn run(args: &Compare, console: &Console) -> Result<()> {
 }
 
 /// Methods, metrics and how they are run.
-fn comparer(model: &Model, args: &Compare) -> Result<Comparer> {
+fn comparer(model: &Model, args: &Compare, data: &DataSet, has_words: bool) -> Result<Comparer> {
     let labels = labels(&args.what, model)?;
     let explainer = |method: Method| -> Result<Explainer> {
         let builder = builder(model, method, &args.what, &labels)?;
@@ -66,20 +71,30 @@ fn comparer(model: &Model, args: &Compare) -> Result<Comparer> {
         .as_ref()
         .map(|text| Operator::parse("operator", text).map_err(|_| wanted("operator", text)))
         .transpose()?;
+    let judge = perturb::Method::Occlusion(perturb::Occlusion::default());
+    let players = if has_words { PlayerKind::Word } else { PlayerKind::Auto };
+    let judge = builder(model, Method::from(judge), &args.what, &labels)?.players(players);
+    let judge = run_by(judge, &args.how, &args.reading)?.build()?;
+    let modality = modality(&judge, data)?;
     let mut controls = vec![];
-    for text in args.controls.as_deref().unwrap_or(&["random".to_string(), "uniform".to_string()]) {
+    let usual: Vec<String> = Control::usual(modality).iter().map(|c| c.name().to_string()).collect();
+    let edges = (modality == Modality::Image).then(|| "edges".to_string());
+    let usual: Vec<String> = usual.into_iter().chain(edges).collect();
+    for text in args.controls.as_ref().unwrap_or(&usual) {
         match text.as_str() {
             "none" => {}
-            "edges" => methods.push(("edges".to_string(), explainer(method("edges")?)?)),
+            // A method that knows nothing of the model.
+            "edges" if methods.iter().all(|(key, _)| key != "edges") => {
+                methods.push(("edges".to_string(), explainer(method("edges")?)?));
+            }
+            "edges" => {}
             text => controls.push(Control::parse("controls", text).map_err(|_| wanted("controls", text))?),
         }
     }
-    let judge = perturb::Method::Occlusion(perturb::Occlusion::default());
-    let judge = builder(model, Method::from(judge), &args.what, &labels)?.players(PlayerKind::Auto);
     let mut journal = args.output.clone().into_os_string();
     journal.push(".partial");
     Ok(Comparer {
-        judge: run_by(judge, &args.how, &args.reading)?.build()?,
+        judge,
         methods,
         metrics,
         options: CompareOptions {
@@ -89,27 +104,37 @@ fn comparer(model: &Model, args: &Compare) -> Result<Comparer> {
             journal: Some(journal.into()),
             stop: Some(stop_switch()),
             examples: args.examples,
+            correct_only: args.correct_only,
         },
         target: args.what.target.clone(),
     })
 }
 
-/// The samples.
-fn data(model: &Model, ports: &[exegesis::Port], args: &Compare, console: &Console) -> Result<DataSet> {
-    let sources: Vec<Source> = args.data.iter().map(|text| Source::parse(text, ports)).collect();
+/// The samples, and whether they are texts that are known by words.
+fn data(model: &Model, args: &Compare, console: &Console) -> Result<(DataSet, bool)> {
     let mut options = read_options(model, &args.reading)?;
-    let is_text = |source: &Source| source.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"));
-    let has_text = sources.iter().any(is_text);
+    let is_text = |text: &String| {
+        let ending = Path::new(text).extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        matches!(ending.as_deref(), Some("txt" | "tsv"))
+    };
+    let has_text = args.data.iter().any(is_text);
     options.reader = reader(model, Some(&args.model), (&args.what, &args.reading), has_text)?;
-    let read = read_inputs(ports, &sources, &options)?;
-    for warning in &read.remarks.warnings {
+    let limit = args.limit.map(NonZeroUsize::get);
+    let choices =
+        LabelOptions { column: args.label_column.clone(), names: labels(&args.what, model)?, limit };
+    let found = read_labelled(model.inputs(), &args.data, &options, &choices)?;
+    for warning in &found.read.remarks.warnings {
         console.warning(warning);
     }
-    let data = DataSet::new(read.runs, None, args.data.join(", "))?;
-    match args.limit {
-        Some(limit) => data.limited(limit.get()),
-        None => Ok(data),
+    let mut data = DataSet::new(found.read.runs, found.labels, args.data.join(", "))?;
+    if let Some(masks) = found.masks {
+        data = data.with_truths(masks)?;
     }
+    let data = match limit {
+        Some(limit) => data.limited(limit)?,
+        None => data,
+    };
+    Ok((data, options.reader.is_some()))
 }
 
 /// `a,b:k=v,l=w,c` as `a`, `b:k=v,l=w`, `c`.

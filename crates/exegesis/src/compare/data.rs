@@ -2,6 +2,7 @@
 
 use exegesis_graph::Tensor;
 use exegesis_metrics::Features;
+use rustc_hash::FxHashMap;
 
 use crate::explainer::Surroundings;
 use crate::inputs::{join_rows, slice_rows};
@@ -143,6 +144,19 @@ impl DataSet {
         }
         let marked = features.sums(&cells);
         Ok(Some(marked.iter().zip(features.players.sizes()).map(|(m, size)| 2.0 * m > size as f64).collect()))
+    }
+
+    /// Per token id the number of texts that hold it; of data without texts nothing.
+    pub(super) fn document_counts(&self, input: &str) -> FxHashMap<i64, usize> {
+        let mut counts = FxHashMap::default();
+        for sample in self.samples() {
+            let Some(ids) = self.runs[sample.run].get(input).map(|entry| &entry.tensor) else { continue };
+            let row =
+                slice_rows(ids, sample.row..sample.row + 1).ok().and_then(|t| t.to_i64()).unwrap_or_default();
+            let distinct: rustc_hash::FxHashSet<i64> = row.into_iter().collect();
+            distinct.into_iter().for_each(|id| *counts.entry(id).or_default() += 1);
+        }
+        counts
     }
 
     /// Rows that means, medians and draws are taken from: of data whose samples have one size.

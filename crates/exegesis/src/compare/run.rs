@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 use exegesis_metrics::{Bench, Error as MetricError, Metric, Modality, Operator, Outcome, View, plan};
 use exegesis_perturb::random::RowKey;
 use exegesis_report::RowReport;
+use rustc_hash::FxHashMap;
 
 use super::contestant::{Contestant, Control, map_of};
 use super::data::{DataSet, Sample};
@@ -16,7 +17,8 @@ use super::record::{Comparison, Cost, DataSummary, MethodSummary, MetricSummary,
 use super::subject::Examined;
 use crate::explainer::{Probe, Surroundings};
 use crate::explanation::rfc3339;
-use crate::{Error, ErrorKind, Explainer, Explanation, Result};
+use crate::inputs::slice_rows;
+use crate::{Error, ErrorKind, Explainer, Explanation, Inputs, Result};
 
 /// How a comparison is done.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +35,8 @@ pub struct CompareOptions {
     pub stop: Option<Arc<AtomicBool>>,
     /// Samples whose maps are drawn side by side.
     pub examples: usize,
+    /// Leave out samples whose prediction is not the right class.
+    pub correct_only: bool,
 }
 
 /// What happens during a comparison.
@@ -79,6 +83,8 @@ struct Gathered {
     operator: Operator,
     /// Seconds of an earlier run.
     earlier: f64,
+    /// Samples that were left out because the model gets them wrong.
+    wrong: usize,
 }
 
 impl Comparer {
@@ -92,6 +98,12 @@ impl Comparer {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(Comparison, Vec<RowReport>)> {
         let started = Instant::now();
+        if self.options.correct_only && (data.labels.is_none() || self.methods.is_empty()) {
+            return Err(Error::usage(
+                "samples that the model gets wrong can't be told without the right classes and a method. Give --label-column, a \
+                 folder per class, or `labels` in the .npz.",
+            ));
+        }
         let mut warnings: Vec<String> = vec![];
         let mut costs = vec![Cost::default(); self.methods.len()];
         let mut is_out: Vec<Option<String>> = vec![None; self.methods.len()];
@@ -113,6 +125,13 @@ impl Comparer {
         let mut metrics: Vec<MetricSummary> =
             self.metrics.iter().map(|(key, m)| summary(key, m.as_ref())).collect();
         let gathered = self.judge_all(data, &explained, &contestants, &mut metrics, progress)?;
+        if gathered.wrong > 0 {
+            warnings.push(format!(
+                "{} of {} samples are left out: the model gets them wrong",
+                gathered.wrong,
+                data.samples().len()
+            ));
+        }
         let mut values = vec![vec![vec![]; self.metrics.len()]; contestants.len()];
         for entry in &gathered.entries {
             for (own, all) in entry.values.iter().zip(&mut values) {
@@ -251,6 +270,8 @@ impl Comparer {
             progress(Progress::Resumed(known.len()));
         }
         let surroundings: Surroundings = data.surroundings();
+        let mut wrong = 0;
+        let mut texts = None;
         let mut gathered = Gathered {
             samples: vec![],
             entries: vec![],
@@ -258,30 +279,47 @@ impl Comparer {
             modality: Modality::Table,
             operator: self.options.operator.unwrap_or_default(),
             earlier: known.iter().map(|entry| entry.total).sum(),
+            wrong: 0,
         };
         for (run, inputs) in data.runs.iter().enumerate() {
             self.judge.probe(inputs, &surroundings, |probe| {
                 for sample in samples.iter().filter(|s| s.run == run) {
+                    let first = explained[run].explanations.first();
+                    let prediction =
+                        first.and_then(|e| e.predictions.get(sample.row)).cloned().unwrap_or_default();
+                    let label = data.labels.as_ref().and_then(|l| l.get(sample.index)).copied();
+                    if self.options.correct_only && prediction.index != label {
+                        wrong += 1;
+                        continue;
+                    }
                     let key = RowKey { seed: self.options.seed, row: sample.index as u64 };
                     probe.start(sample.row, key)?;
+                    if let (None, Some(input)) = (&texts, probe.token_input()) {
+                        texts = Some(data.document_counts(&input));
+                    }
                     let features = probe.features()?.clone();
                     let operator = self.options.operator.unwrap_or(usual_operator(features.modality, probe));
                     (gathered.modality, gathered.operator) = (features.modality, operator);
+                    let truth = data.truth(sample, inputs, &features)?;
+                    let rarity = probe
+                        .token_input()
+                        .map(|input| rarity(&texts, samples.len(), inputs, &input, sample));
+                    let rarity = || rarity.as_ref().map(|cells| features.sums(std::slice::from_ref(cells)));
+                    let mut examined = Examined { probe, features: features.clone() };
+                    let mut bench = Bench::new(&mut examined, self.options.stop.as_deref());
+                    let clean = bench.clean(operator).map_err(|e| told(&e))?;
                     let mut maps = vec![];
                     for (index, contestant) in contestants.iter().enumerate() {
-                        let map = match contestant {
-                            Contestant::Control(control) => control.map(&features, key)?,
+                        maps.push(match contestant {
+                            Contestant::Control(control) => {
+                                control.map(&mut bench, (operator, key), &rarity).map_err(|e| told(&e))?
+                            }
                             Contestant::Method(explainer) => {
                                 let explanation = &explained[run].explanations[index];
                                 map_of(explanation, sample.row, &features, explainer.method())?
                             }
-                        };
-                        maps.push(map);
+                        });
                     }
-                    let truth = data.truth(sample, inputs, &features)?;
-                    let mut examined = Examined { probe, features: features.clone() };
-                    let mut bench = Bench::new(&mut examined, self.options.stop.as_deref());
-                    let clean = bench.clean(operator).map_err(|e| told(&e))?;
                     let views: Vec<View<'_>> = maps
                         .iter()
                         .enumerate()
@@ -294,7 +332,7 @@ impl Comparer {
                             key,
                         })
                         .collect();
-                    if sample.index == 0 {
+                    if gathered.samples.is_empty() {
                         let (rows, explanations) = self.announce(&views[0], metrics);
                         progress(Progress::Planned(rows, explanations));
                     }
@@ -310,7 +348,7 @@ impl Comparer {
                         name: inputs.row_name(sample.row),
                         prediction: prediction.index,
                         label: prediction.label,
-                        truth: data.labels.as_ref().and_then(|l| l.get(sample.index)).copied(),
+                        truth: label,
                         features: features.count(),
                         probability: clean.probability,
                     });
@@ -333,6 +371,12 @@ impl Comparer {
                 Ok(())
             })?;
         }
+        if gathered.samples.is_empty() {
+            return Err(Error::input(format!(
+                "the model gets all {wrong} samples wrong, so that none is left. Check labels and preprocessing."
+            )));
+        }
+        gathered.wrong = wrong;
         Ok(gathered)
     }
 
@@ -431,6 +475,33 @@ impl Comparer {
             self.options.stop.as_ref().is_some_and(|stop| stop.load(std::sync::atomic::Ordering::Relaxed));
         if is_stopped { Err(stopped()) } else { Ok(()) }
     }
+}
+
+/// Per token of a text how rare it is: `ln(texts / texts with it)`.
+fn rarity(
+    counts: &Option<FxHashMap<i64, usize>>,
+    texts: usize,
+    inputs: &Inputs,
+    input: &str,
+    sample: &Sample,
+) -> Vec<f64> {
+    let row =
+        inputs.get(input).and_then(|e| slice_rows(&e.tensor, sample.row..sample.row + 1).ok()?.to_i64());
+    let count = |id: &i64| counts.as_ref().and_then(|c| c.get(id)).copied().unwrap_or(1).max(1);
+    row.unwrap_or_default().iter().map(|id| (texts as f64 / count(id) as f64).ln()).collect()
+}
+
+/// The kind of data that the samples are.
+///
+/// # Errors
+/// Samples that do not fit the model.
+pub fn modality(judge: &Explainer, data: &DataSet) -> Result<Modality> {
+    let first = data.limited(1)?;
+    let inputs = first.runs.first().ok_or_else(|| Error::input("there are no samples."))?;
+    judge.probe(inputs, &Surroundings::default(), |probe| {
+        probe.start(0, RowKey { seed: 0, row: 0 })?;
+        Ok(probe.features()?.modality)
+    })
 }
 
 /// The operator of a run if none is asked for.

@@ -197,8 +197,8 @@ fn read_source(
         }
         // Texts are read together, see [`texts`].
         Kind::Text => Ok(vec![]),
-        Kind::Csv => {
-            let table = Table::parse(&bytes, options)?;
+        Kind::Csv | Kind::Parquet => {
+            let table = Table::read(&source.path, &bytes, options)?;
             let row_names = table.row_names(&file);
             table
                 .inputs(candidates, options)?

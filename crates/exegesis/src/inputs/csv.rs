@@ -4,6 +4,7 @@
 //! `--columns`, else those that the model names, else those named like the graph's inputs, else all if their number fits.
 
 use std::ops::Range;
+use std::path::Path;
 
 use exegesis_graph::{DType, Data, Tensor};
 use exegesis_report::InputView;
@@ -50,12 +51,31 @@ impl Table {
             }
             rows.push(record.iter().map(str::to_string).collect());
         }
-        let named = rows
+        Self::of(rows, None, options)
+    }
+
+    /// Reads the table in the file at `path`, `.csv` or `.parquet`.
+    ///
+    /// # Errors
+    /// As [`Table::parse`].
+    pub fn read(path: &Path, bytes: &[u8], options: &ReadOptions) -> Result<Self> {
+        if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet")) {
+            return Self::parse(bytes, options);
+        }
+        let (names, rows) = super::parquet::cells(bytes.to_vec(), MAX_CELLS)?;
+        Self::of(rows, Some(names), options)
+    }
+
+    /// Of cells row by row; without `names` a first row that is not all numbers names the columns.
+    fn of(mut rows: Vec<Vec<String>>, names: Option<Vec<String>>, options: &ReadOptions) -> Result<Self> {
+        let is_header = rows
             .first()
             .is_some_and(|r| r.iter().any(|cell| !cell.is_empty() && cell.parse::<f64>().is_err()));
-        let names = match named {
-            true => rows.remove(0),
-            false => (0..rows.first().map_or(0, Vec::len)).map(|i| format!("column {i}")).collect(),
+        let named = names.is_some() || is_header;
+        let names = match names {
+            Some(names) => names,
+            None if is_header => rows.remove(0),
+            None => (0..rows.first().map_or(0, Vec::len)).map(|i| format!("column {i}")).collect(),
         };
         let range = options.rows.unwrap_or_default().of(rows.len())?;
         let rows = rows.drain(range.clone()).collect();
@@ -93,6 +113,20 @@ impl Table {
     pub fn row_names(&self, file: &str) -> Vec<String> {
         let range: Range<usize> = self.first..self.first + self.rows.len();
         range.map(|row| format!("{file} row {row}")).collect()
+    }
+
+    /// Names of the columns.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The cells of a column.
+    ///
+    /// # Errors
+    /// A column that is not there.
+    pub fn cells(&self, name: &str) -> Result<Vec<String>> {
+        let column = self.column(name)?;
+        Ok(self.rows.iter().map(|row| row.get(column).cloned().unwrap_or_default()).collect())
     }
 
     fn column(&self, name: &str) -> Result<usize> {

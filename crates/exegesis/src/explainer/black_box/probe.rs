@@ -136,6 +136,11 @@ impl Probe<'_> {
         self.row.as_ref().map_or(&[], |row| &row.places)
     }
 
+    /// The input that holds the text, of texts.
+    pub fn token_input(&self) -> Option<String> {
+        Some(self.row.as_ref()?.tokens.as_ref()?.input.clone())
+    }
+
     /// True for texts whose tokenizer has a mask token.
     pub fn has_mask_token(&self) -> bool {
         self.scorer.inputs().special_ids().is_some_and(|ids| ids.mask.is_some())
