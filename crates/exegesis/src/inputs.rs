@@ -130,17 +130,26 @@ impl Inputs {
     /// # Errors
     /// None for counts up to the rows.
     pub(crate) fn leading_rows(&self, count: usize, rows: usize) -> Result<Self> {
-        if count >= rows {
+        self.span(0..count, rows)
+    }
+
+    /// Some of `rows` rows; inputs without rows stay.
+    ///
+    /// # Errors
+    /// None for spans within the rows.
+    pub(crate) fn span(&self, span: std::ops::Range<usize>, rows: usize) -> Result<Self> {
+        if span.start == 0 && span.end >= rows {
             return Ok(self.clone());
         }
         let mut all = self.clone();
+        let part = |count: usize| span.start.min(count)..span.end.min(count);
         for entry in &mut all.entries {
             if entry.tensor.shape().first() == Some(&rows) {
-                entry.tensor = slice_rows(&entry.tensor, 0..count)?;
-                entry.views.truncate(count);
+                entry.tensor = slice_rows(&entry.tensor, span.clone())?;
+                entry.views = entry.views[part(entry.views.len())].to_vec();
             }
         }
-        all.row_names.truncate(count);
+        all.row_names = all.row_names[part(all.row_names.len())].to_vec();
         Ok(all)
     }
 

@@ -40,7 +40,8 @@ impl Control {
         [Self::Random, Self::Uniform].into_iter().chain(own).chain([Self::LeaveOneOut]).collect()
     }
 
-    /// The map of the sample under examination, which `key` stands for; `texts` counts tokens over the data.
+    /// The map of the sample under examination, which `key` stands for; `rarity` is that of
+    /// its features, of texts.
     ///
     /// # Errors
     /// Data that the control is not for; a model that fails.
@@ -48,7 +49,7 @@ impl Control {
         self,
         bench: &mut Bench<'_>,
         (operator, key): (Operator, RowKey),
-        rarity: &dyn Fn() -> Option<Vec<f64>>,
+        rarity: Option<&[f64]>,
     ) -> exegesis_metrics::Result<Map> {
         let n = bench.features().count();
         let mut random = Stream::new(key, "control random", 0);
@@ -67,7 +68,7 @@ impl Control {
                     .map(|f| (-0.5 * (along(f / columns, rows) + along(f % columns, columns))).exp())
                     .collect()
             }
-            Self::Rarity => rarity().ok_or_else(|| refused("texts"))?,
+            Self::Rarity => rarity.ok_or_else(|| refused("texts"))?.to_vec(),
             Self::LeaveOneOut => leave_one_out(bench, operator)?,
         };
         Ok(Map { values, is_signed: self == Self::LeaveOneOut, is_unit: false, promised: None })

@@ -1,7 +1,7 @@
 //! Samples, what they are known to be, and which cells are known evidence.
 
 use exegesis_graph::Tensor;
-use exegesis_metrics::Features;
+use exegesis_metrics::{Features, Modality};
 use rustc_hash::FxHashMap;
 
 use crate::explainer::Surroundings;
@@ -35,6 +35,14 @@ pub struct Sample {
     pub run: usize,
     /// Its row there.
     pub row: usize,
+}
+
+/// Samples that are explained and judged together.
+pub(super) struct Chunk {
+    /// Their rows.
+    pub inputs: Inputs,
+    /// The samples; their row is that in `inputs`.
+    pub samples: Vec<Sample>,
 }
 
 impl DataSet {
@@ -146,11 +154,35 @@ impl DataSet {
         Ok(Some(marked.iter().zip(features.players.sizes()).map(|(m, size)| 2.0 * m > size as f64).collect()))
     }
 
+    /// Runs of at most `most` rows, in order; rows of one run are spread evenly.
+    ///
+    /// # Errors
+    /// Rows that can't be cut.
+    pub(super) fn chunks(&self, most: usize) -> Result<Vec<Chunk>> {
+        let (mut all, mut index) = (vec![], 0);
+        for (run, inputs) in self.runs.iter().enumerate() {
+            let rows = inputs.rows();
+            let parts = rows.div_ceil(most.max(1)).max(1);
+            for part in 0..parts {
+                let (start, end) = (part * rows / parts, (part + 1) * rows / parts);
+                let samples =
+                    (start..end).map(|row| Sample { index: index + row, run, row: row - start }).collect();
+                all.push(Chunk { inputs: inputs.span(start..end, rows)?, samples });
+            }
+            index += rows;
+        }
+        Ok(all)
+    }
+
     /// Per token id the number of texts that hold it; of data without texts nothing.
-    pub(super) fn document_counts(&self, input: &str) -> FxHashMap<i64, usize> {
+    pub(super) fn document_counts(&self, modality: Modality) -> FxHashMap<i64, usize> {
         let mut counts = FxHashMap::default();
-        for sample in self.samples() {
-            let Some(ids) = self.runs[sample.run].get(input).map(|entry| &entry.tensor) else { continue };
+        for sample in self.samples().into_iter().filter(|_| modality == Modality::Text) {
+            let is_text =
+                |input: &&crate::Input| input.tensor.dtype().is_integer() && !input.views.is_empty();
+            let inputs = &self.runs[sample.run];
+            let ids = inputs.entries().iter().find(is_text).or(inputs.entries().first());
+            let Some(ids) = ids.map(|entry| &entry.tensor) else { continue };
             let row =
                 slice_rows(ids, sample.row..sample.row + 1).ok().and_then(|t| t.to_i64()).unwrap_or_default();
             let distinct: rustc_hash::FxHashSet<i64> = row.into_iter().collect();

@@ -69,6 +69,15 @@ pub struct Cost {
     pub peak_bytes: u64,
 }
 
+impl Cost {
+    /// With another one: times and rows add up, the peak is the larger.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.seconds += other.seconds;
+        self.model_rows += other.model_rows;
+        self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
+    }
+}
+
 /// A method of a comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MethodSummary {

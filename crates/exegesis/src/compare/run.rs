@@ -1,24 +1,22 @@
-//! Sample by sample, method by method, metric by metric.
+//! A comparison as a whole: what is compared, how, and what came out.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime};
 
-use exegesis_metrics::{Bench, Error as MetricError, Metric, Modality, Operator, Outcome, View, plan};
+use exegesis_metrics::{Error as MetricError, Metric, Modality, Operator, Outcome};
 use exegesis_perturb::random::RowKey;
 use exegesis_report::RowReport;
-use rustc_hash::FxHashMap;
 
-use super::contestant::{Contestant, Control, map_of};
-use super::data::{DataSet, Sample};
-use super::journal::{Entry, Journal};
-use super::record::{Comparison, Cost, DataSummary, MethodSummary, MetricSummary, SCHEMA, SampleSummary};
-use super::subject::Examined;
+use super::contestant::Control;
+use super::data::DataSet;
+use super::journal::{Entry, Journal, Past};
+use super::record::{Comparison, Cost, DataSummary, MethodSummary, MetricSummary, SCHEMA};
+use super::work::Work;
 use crate::explainer::{Probe, Surroundings};
 use crate::explanation::rfc3339;
-use crate::inputs::slice_rows;
-use crate::{Error, ErrorKind, Explainer, Explanation, Inputs, Result};
+use crate::{Error, ErrorKind, Explainer, Result};
 
 /// How a comparison is done.
 #[derive(Clone, Debug, Default)]
@@ -68,24 +66,8 @@ pub struct Comparer {
     pub target: String,
 }
 
-/// What one run of equal rows gave.
-struct Explained {
-    /// Per method that was not refused.
-    explanations: Vec<Explanation>,
-}
-
-/// What is known when all samples are through.
-struct Gathered {
-    samples: Vec<SampleSummary>,
-    entries: Vec<Entry>,
-    examples: Vec<RowReport>,
-    modality: Modality,
-    operator: Operator,
-    /// Seconds of an earlier run.
-    earlier: f64,
-    /// Samples that were left out because the model gets them wrong.
-    wrong: usize,
-}
+/// Rows that are explained and judged together; what is finished goes into the journal sample by sample.
+const AT_ONCE: usize = 32;
 
 impl Comparer {
     /// Compares. The second result is the first samples with the maps of all methods, for pictures.
@@ -104,67 +86,67 @@ impl Comparer {
                  folder per class, or `labels` in the .npz.",
             ));
         }
-        let mut warnings: Vec<String> = vec![];
-        let mut costs = vec![Cost::default(); self.methods.len()];
-        let mut is_out: Vec<Option<String>> = vec![None; self.methods.len()];
-        let explained = self.explain(data, &mut costs, &mut is_out, progress)?;
-        for ((key, _), reason) in self.methods.iter().zip(&is_out) {
-            if let Some(reason) = reason {
-                let text = format!("`{key}` is left out: {reason}");
-                progress(Progress::Warning(text.clone()));
-                warnings.push(text);
+        let (modality, usual) = situation(&self.judge, data)?;
+        let operator = self.options.operator.unwrap_or(usual);
+        let (journal, past) = match &self.options.journal {
+            Some(path) => {
+                let (journal, past) = Journal::open(path, &self.configuration(data))?;
+                (Some(journal), past)
             }
+            None => (None, Past::default()),
+        };
+        if !past.entries.is_empty() {
+            progress(Progress::Resumed(past.entries.len()));
         }
-        let kept: Vec<usize> = (0..self.methods.len()).filter(|m| is_out[*m].is_none()).collect();
-        if kept.is_empty() && self.options.controls.is_empty() {
-            return Err(Error::new(ErrorKind::NoRule, format!("no method is left: {}", warnings.join("; "))));
+        let earlier: f64 =
+            past.entries.iter().map(|e| e.total + e.costs.iter().map(|c| c.seconds).sum::<f64>()).sum();
+        let metrics = self.metrics.iter().map(|(key, m)| summary(key, m.as_ref())).collect();
+        let mut work = Work {
+            comparer: self,
+            data,
+            operator,
+            surroundings: data.surroundings(),
+            texts: data.document_counts(modality),
+            samples: data.samples().len(),
+            metrics,
+            journal,
+            past,
+            kept: None,
+            entries: vec![],
+            examples: vec![],
+            warnings: vec![],
+        };
+        for chunk in data.chunks(AT_ONCE)? {
+            work.chunk(&chunk, progress)?;
         }
-        let mut contestants: Vec<Contestant<'_>> =
-            kept.iter().map(|m| Contestant::Method(&self.methods[*m].1)).collect();
-        contestants.extend(self.options.controls.iter().map(|c| Contestant::Control(*c)));
-        let mut metrics: Vec<MetricSummary> =
-            self.metrics.iter().map(|(key, m)| summary(key, m.as_ref())).collect();
-        let gathered = self.judge_all(data, &explained, &contestants, &mut metrics, progress)?;
-        if gathered.wrong > 0 {
-            warnings.push(format!(
-                "{} of {} samples are left out: the model gets them wrong",
-                gathered.wrong,
-                data.samples().len()
-            ));
+        let Work { mut metrics, entries, examples, mut warnings, kept, .. } = work;
+        let (wrong, entries): (Vec<Entry>, Vec<Entry>) =
+            entries.into_iter().partition(|e| e.sample_is_wrong());
+        match (wrong.len(), entries.len()) {
+            (count, 0) => {
+                return Err(Error::input(format!(
+                    "the model gets all {count} samples wrong, so that none is left. Check labels and preprocessing."
+                )));
+            }
+            (0, _) => {}
+            (count, others) => warnings.push(format!(
+                "{count} of {} samples are left out: the model gets them wrong",
+                count + others
+            )),
         }
-        let mut values = vec![vec![vec![]; self.metrics.len()]; contestants.len()];
-        for entry in &gathered.entries {
+        let kept = kept.unwrap_or_default();
+        let mut values = vec![vec![vec![]; self.metrics.len()]; kept.len() + self.options.controls.len()];
+        let mut costs = vec![Cost::default(); kept.len()];
+        for entry in &entries {
             for (own, all) in entry.values.iter().zip(&mut values) {
                 own.iter().zip(all).for_each(|(outcome, list)| list.push(outcome.clone()));
             }
+            costs.iter_mut().zip(&entry.costs).for_each(|(cost, own)| cost.add(own));
         }
         for (index, metric) in metrics.iter_mut().enumerate() {
-            metric.seconds = gathered.entries.iter().filter_map(|e| e.seconds.get(index)).sum();
+            metric.seconds = entries.iter().filter_map(|e| e.seconds.get(index)).sum();
             left_out(metric, values.iter().map(|of| of[index].as_slice()));
         }
-        let mut methods: Vec<MethodSummary> = kept
-            .iter()
-            .map(|m| {
-                let (key, explainer) = &self.methods[*m];
-                let method = explainer.method();
-                MethodSummary {
-                    key: key.clone(),
-                    name: method.name().to_string(),
-                    parameters: method.parameters().into_iter().map(|(k, v)| (k.to_string(), v)).collect(),
-                    is_control: matches!(method.name(), "random" | "edges"),
-                    is_signed: method.is_signed(),
-                    cost: costs[*m],
-                }
-            })
-            .collect();
-        methods.extend(self.options.controls.iter().map(|control| MethodSummary {
-            key: control.name().to_string(),
-            name: control.name().to_string(),
-            parameters: vec![],
-            is_control: true,
-            is_signed: false,
-            cost: Cost::default(),
-        }));
         let model = self.judge.model();
         let record = Comparison {
             schema: SCHEMA,
@@ -175,278 +157,51 @@ impl Comparer {
             data: DataSummary {
                 source: data.source.clone(),
                 sha256: data.sha256.clone(),
-                modality: gathered.modality,
+                modality,
                 has_labels: data.labels.is_some(),
                 has_truth: data.truths.is_some(),
             },
             target: self.target.clone(),
-            operator: gathered.operator.name().to_string(),
+            operator: operator.name().to_string(),
             seed: self.options.seed,
-            methods,
+            methods: self.summaries(&kept, &costs),
             metrics,
-            samples: gathered.samples,
+            rows: entries.iter().map(|e| e.rows).collect(),
+            samples: entries.into_iter().filter_map(|e| e.summary).collect(),
             values,
-            rows: gathered.entries.iter().map(|e| e.rows).collect(),
-            seconds: started.elapsed().as_secs_f64() + gathered.earlier,
+            seconds: started.elapsed().as_secs_f64() + earlier,
             warnings,
         };
-        Ok((record, gathered.examples))
+        Ok((record, examples))
     }
 
-    /// The clean maps of all methods on all runs. A method that the model or the data refuses is left out.
-    fn explain(
-        &self,
-        data: &DataSet,
-        costs: &mut [Cost],
-        is_out: &mut [Option<String>],
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Vec<Explained>> {
-        let mut all: Vec<Vec<Option<Explanation>>> = vec![];
-        let total: usize = data.samples().len();
-        let mut done = 0;
-        for inputs in &data.runs {
-            let mut own = vec![];
-            for (index, (key, explainer)) in self.methods.iter().enumerate() {
-                if is_out[index].is_some() {
-                    own.push(None);
-                    continue;
-                }
-                let started = Instant::now();
-                let found = explainer.explain_with(inputs, &mut |rows, of| {
-                    let here = inputs.rows() * rows / of.max(1);
-                    progress(Progress::Explaining(key.clone(), done + here, total));
-                });
-                self.check_stop()?;
-                match found {
-                    Ok(explanation) => {
-                        let cost = &mut costs[index];
-                        cost.seconds += started.elapsed().as_secs_f64();
-                        for method in &explanation.methods {
-                            cost.model_rows += method.evidence.iter().map(|e| e.model_rows).sum::<usize>();
-                        }
-                        let peaks = explanation.provenance.plans.iter().map(|p| p.peak_bytes);
-                        cost.peak_bytes = peaks.fold(cost.peak_bytes, u64::max);
-                        own.push(Some(explanation));
-                    }
-                    Err(error) if matches!(error.kind(), ErrorKind::Usage | ErrorKind::NoRule) => {
-                        is_out[index] = Some(error.to_string());
-                        own.push(None);
-                    }
-                    Err(error) => return Err(error.of(format!("`{key}`"))),
-                }
+    /// What is said of methods and controls.
+    fn summaries(&self, kept: &[usize], costs: &[Cost]) -> Vec<MethodSummary> {
+        let of_method = |(m, cost): (&usize, &Cost)| {
+            let (key, explainer) = &self.methods[*m];
+            let method = explainer.method();
+            MethodSummary {
+                key: key.clone(),
+                name: method.name().to_string(),
+                parameters: method.parameters().into_iter().map(|(k, v)| (k.to_string(), v)).collect(),
+                is_control: matches!(method.name(), "random" | "edges"),
+                is_signed: method.is_signed(),
+                cost: *cost,
             }
-            done += inputs.rows();
-            all.push(own);
-        }
-        let is_kept = |index: &usize| is_out[*index].is_none();
-        let of_run = |own: Vec<Option<Explanation>>| Explained {
-            explanations: own
-                .into_iter()
-                .enumerate()
-                .filter(|(i, _)| is_kept(i))
-                .filter_map(|(_, e)| e)
-                .collect(),
         };
-        Ok(all.into_iter().map(of_run).collect())
-    }
-
-    fn judge_all(
-        &self,
-        data: &DataSet,
-        explained: &[Explained],
-        contestants: &[Contestant<'_>],
-        metrics: &mut [MetricSummary],
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Gathered> {
-        let samples = data.samples();
-        let (mut journal, known) = match &self.options.journal {
-            Some(path) => {
-                let (journal, known) = Journal::open(path, &self.configuration(data, contestants))?;
-                (Some(journal), known)
-            }
-            None => (None, vec![]),
+        let of_control = |control: &Control| MethodSummary {
+            key: control.name().to_string(),
+            name: control.name().to_string(),
+            parameters: vec![],
+            is_control: true,
+            is_signed: *control == Control::LeaveOneOut,
+            cost: Cost::default(),
         };
-        if !known.is_empty() {
-            progress(Progress::Resumed(known.len()));
-        }
-        let surroundings: Surroundings = data.surroundings();
-        let mut wrong = 0;
-        let mut texts = None;
-        let mut gathered = Gathered {
-            samples: vec![],
-            entries: vec![],
-            examples: vec![],
-            modality: Modality::Table,
-            operator: self.options.operator.unwrap_or_default(),
-            earlier: known.iter().map(|entry| entry.total).sum(),
-            wrong: 0,
-        };
-        for (run, inputs) in data.runs.iter().enumerate() {
-            self.judge.probe(inputs, &surroundings, |probe| {
-                for sample in samples.iter().filter(|s| s.run == run) {
-                    let first = explained[run].explanations.first();
-                    let prediction =
-                        first.and_then(|e| e.predictions.get(sample.row)).cloned().unwrap_or_default();
-                    let label = data.labels.as_ref().and_then(|l| l.get(sample.index)).copied();
-                    if self.options.correct_only && prediction.index != label {
-                        wrong += 1;
-                        continue;
-                    }
-                    let key = RowKey { seed: self.options.seed, row: sample.index as u64 };
-                    probe.start(sample.row, key)?;
-                    if let (None, Some(input)) = (&texts, probe.token_input()) {
-                        texts = Some(data.document_counts(&input));
-                    }
-                    let features = probe.features()?.clone();
-                    let operator = self.options.operator.unwrap_or(usual_operator(features.modality, probe));
-                    (gathered.modality, gathered.operator) = (features.modality, operator);
-                    let truth = data.truth(sample, inputs, &features)?;
-                    let rarity = probe
-                        .token_input()
-                        .map(|input| rarity(&texts, samples.len(), inputs, &input, sample));
-                    let rarity = || rarity.as_ref().map(|cells| features.sums(std::slice::from_ref(cells)));
-                    let mut examined = Examined { probe, features: features.clone() };
-                    let mut bench = Bench::new(&mut examined, self.options.stop.as_deref());
-                    let clean = bench.clean(operator).map_err(|e| told(&e))?;
-                    let mut maps = vec![];
-                    for (index, contestant) in contestants.iter().enumerate() {
-                        maps.push(match contestant {
-                            Contestant::Control(control) => {
-                                control.map(&mut bench, (operator, key), &rarity).map_err(|e| told(&e))?
-                            }
-                            Contestant::Method(explainer) => {
-                                let explanation = &explained[run].explanations[index];
-                                map_of(explanation, sample.row, &features, explainer.method())?
-                            }
-                        });
-                    }
-                    let views: Vec<View<'_>> = maps
-                        .iter()
-                        .enumerate()
-                        .map(|(index, map)| View {
-                            map,
-                            method: matches!(contestants[index], Contestant::Method(_)).then_some(index),
-                            features: &features,
-                            truth: truth.as_deref(),
-                            operator,
-                            key,
-                        })
-                        .collect();
-                    if gathered.samples.is_empty() {
-                        let (rows, explanations) = self.announce(&views[0], metrics);
-                        progress(Progress::Planned(rows, explanations));
-                    }
-                    if gathered.examples.len() < self.options.examples
-                        && let Some(row) = example(&explained[run].explanations, sample.row)?
-                    {
-                        gathered.examples.push(row);
-                    }
-                    let first = explained[run].explanations.first();
-                    let prediction =
-                        first.and_then(|e| e.predictions.get(sample.row)).cloned().unwrap_or_default();
-                    gathered.samples.push(SampleSummary {
-                        name: inputs.row_name(sample.row),
-                        prediction: prediction.index,
-                        label: prediction.label,
-                        truth: label,
-                        features: features.count(),
-                        probability: clean.probability,
-                    });
-                    let entry = match known.iter().find(|entry| entry.sample == sample.index) {
-                        Some(entry) => entry.clone(),
-                        None => {
-                            let all = samples.len() * contestants.len();
-                            let before = sample.index * contestants.len();
-                            let entry = self.judge_one(&views, metrics, &mut bench, sample, &mut |done| {
-                                progress(Progress::Judging(before + done, all));
-                            })?;
-                            if let Some(journal) = &mut journal {
-                                journal.add(&entry)?;
-                            }
-                            entry
-                        }
-                    };
-                    gathered.entries.push(entry);
-                }
-                Ok(())
-            })?;
-        }
-        if gathered.samples.is_empty() {
-            return Err(Error::input(format!(
-                "the model gets all {wrong} samples wrong, so that none is left. Check labels and preprocessing."
-            )));
-        }
-        gathered.wrong = wrong;
-        Ok(gathered)
-    }
-
-    /// All metrics on all maps of one sample.
-    fn judge_one(
-        &self,
-        views: &[View<'_>],
-        metrics: &mut [MetricSummary],
-        bench: &mut Bench<'_>,
-        sample: &Sample,
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<Entry> {
-        let started = Instant::now();
-        let mut values = vec![];
-        let mut seconds = vec![0.0; metrics.len()];
-        for (done, view) in views.iter().enumerate() {
-            progress(done);
-            let mut questions = vec![];
-            for ((_, metric), summary) in self.metrics.iter().zip(metrics.iter_mut()) {
-                if summary.left_out.is_none() {
-                    match plan(metric.as_ref(), view) {
-                        Ok(own) => questions.extend(own),
-                        Err(error) => summary.left_out = Some(error.to_string()),
-                    }
-                }
-            }
-            match bench.prepare(&questions) {
-                Err(MetricError::Stopped) => return Err(stopped()),
-                // Which metric it was, its own evaluation says.
-                Ok(()) | Err(_) => {}
-            }
-            let mut own = vec![];
-            for (index, (_, metric)) in self.metrics.iter().enumerate() {
-                if let Some(reason) = &metrics[index].left_out {
-                    own.push(Outcome::undefined(reason.clone()));
-                    continue;
-                }
-                let begun = Instant::now();
-                own.push(match metric.evaluate(view, bench) {
-                    Ok(outcome) => outcome,
-                    Err(MetricError::Stopped) => return Err(stopped()),
-                    Err(error) => Outcome::undefined(error.to_string()),
-                });
-                seconds[index] += begun.elapsed().as_secs_f64();
-            }
-            values.push(own);
-        }
-        progress(views.len());
-        let total = started.elapsed().as_secs_f64();
-        Ok(Entry { sample: sample.index, values, rows: bench.rows(), seconds, total })
-    }
-
-    /// Notes what each metric needs by itself; returns what all need together, with what they share counted once.
-    fn announce(&self, view: &View<'_>, metrics: &mut [MetricSummary]) -> (usize, usize) {
-        let mut all = rustc_hash::FxHashSet::default();
-        let (mut other, mut explanations) = (0, 0);
-        for ((_, metric), summary) in self.metrics.iter().zip(metrics.iter_mut()) {
-            let Ok(questions) = plan(metric.as_ref(), view) else { continue };
-            let own: rustc_hash::FxHashSet<_> = questions.into_iter().collect();
-            summary.rows = own.len() + metric.other_rows(view);
-            summary.explanations = metric.explanations(view);
-            other += metric.other_rows(view);
-            explanations += summary.explanations;
-            all.extend(own);
-        }
-        (all.len() + other, explanations)
+        kept.iter().zip(costs).map(of_method).chain(self.options.controls.iter().map(of_control)).collect()
     }
 
     /// Everything that the values depend on.
-    fn configuration(&self, data: &DataSet, contestants: &[Contestant<'_>]) -> String {
+    fn configuration(&self, data: &DataSet) -> String {
         let pairs = |list: Vec<(&'static str, String)>| {
             list.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
         };
@@ -457,12 +212,12 @@ impl Comparer {
             self.options.seed.to_string(),
             self.options.operator.map_or("auto", Operator::name).to_string(),
         ];
-        for contestant in contestants {
-            parts.push(match contestant {
-                Contestant::Method(e) => format!("{}:{}", e.method().name(), pairs(e.method().parameters())),
-                Contestant::Control(control) => control.name().to_string(),
-            });
+        parts.push(self.options.correct_only.to_string());
+        for (_, explainer) in &self.methods {
+            let method = explainer.method();
+            parts.push(format!("{}:{}", method.name(), pairs(method.parameters())));
         }
+        parts.extend(self.options.controls.iter().map(|control| control.name().to_string()));
         for (_, metric) in &self.metrics {
             let info = metric.info();
             parts.push(format!("{}/{}:{}", info.name, info.version, pairs(metric.parameters())));
@@ -470,25 +225,13 @@ impl Comparer {
         parts.join(" ")
     }
 
-    fn check_stop(&self) -> Result<()> {
+    /// # Errors
+    /// A stop by the user.
+    pub(super) fn check_stop(&self) -> Result<()> {
         let is_stopped =
             self.options.stop.as_ref().is_some_and(|stop| stop.load(std::sync::atomic::Ordering::Relaxed));
         if is_stopped { Err(stopped()) } else { Ok(()) }
     }
-}
-
-/// Per token of a text how rare it is: `ln(texts / texts with it)`.
-fn rarity(
-    counts: &Option<FxHashMap<i64, usize>>,
-    texts: usize,
-    inputs: &Inputs,
-    input: &str,
-    sample: &Sample,
-) -> Vec<f64> {
-    let row =
-        inputs.get(input).and_then(|e| slice_rows(&e.tensor, sample.row..sample.row + 1).ok()?.to_i64());
-    let count = |id: &i64| counts.as_ref().and_then(|c| c.get(id)).copied().unwrap_or(1).max(1);
-    row.unwrap_or_default().iter().map(|id| (texts as f64 / count(id) as f64).ln()).collect()
 }
 
 /// The kind of data that the samples are.
@@ -496,11 +239,17 @@ fn rarity(
 /// # Errors
 /// Samples that do not fit the model.
 pub fn modality(judge: &Explainer, data: &DataSet) -> Result<Modality> {
+    situation(judge, data).map(|(modality, _)| modality)
+}
+
+/// The kind of data, and what stands in for what is taken out if nothing else is asked for.
+fn situation(judge: &Explainer, data: &DataSet) -> Result<(Modality, Operator)> {
     let first = data.limited(1)?;
     let inputs = first.runs.first().ok_or_else(|| Error::input("there are no samples."))?;
     judge.probe(inputs, &Surroundings::default(), |probe| {
         probe.start(0, RowKey { seed: 0, row: 0 })?;
-        Ok(probe.features()?.modality)
+        let modality = probe.features()?.modality;
+        Ok((modality, usual_operator(modality, probe)))
     })
 }
 
@@ -515,14 +264,16 @@ fn usual_operator(modality: Modality, probe: &Probe<'_>) -> Operator {
     }
 }
 
-fn stopped() -> Error {
+/// What the user hears of a stop.
+pub(super) fn stopped() -> Error {
     Error::new(
         ErrorKind::Other,
         "stopped by the user. What is finished is kept: run the same command again to go on.",
     )
 }
 
-fn told(error: &MetricError) -> Error {
+/// What the user hears of an error of metrics.
+pub(super) fn told(error: &MetricError) -> Error {
     match error {
         MetricError::Stopped => stopped(),
         other => Error::input(format!("{other}.")),
@@ -553,15 +304,6 @@ fn left_out<'a>(metric: &mut MetricSummary, mut of_methods: impl Iterator<Item =
         let reason = of_methods.find_map(|list| list.first().and_then(|o| o.reason.clone()));
         metric.left_out = reason.or_else(|| Some("no sample has a value".to_string()));
     }
-}
-
-/// The maps of all methods on one row, as a page shows them.
-fn example(explanations: &[Explanation], row: usize) -> Result<Option<RowReport>> {
-    if explanations.is_empty() {
-        return Ok(None);
-    }
-    let joined = Explanation::join(explanations.to_vec())?;
-    Ok(Some(joined.report_row(row)))
 }
 
 #[cfg(test)]
