@@ -1,4 +1,4 @@
-//! The pages of `docs/reference` say what the code says: `methods.md` what the catalogue does, `operators.md` what the
+//! The pages of `docs/reference` say what the code says: `methods.md` and `metrics.md` what the catalogues do, `operators.md` what the
 //! recorded cases of ONNX come to. `EXEGESIS_UPDATE_DOCS=1 cargo test -p exegesis --test reference_pages` writes them anew.
 
 mod conformance;
@@ -6,6 +6,7 @@ mod conformance;
 use std::fmt::Write;
 
 use exegesis::Method;
+use exegesis::metrics::{Direction, catalogue};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference");
 
@@ -69,6 +70,60 @@ fn methods() -> String {
 
 fn subject(picture: &str) -> &str {
     if picture.contains("photograph") { "photograph" } else { "sentence" }
+}
+
+fn metrics() -> String {
+    let mut page = String::from(
+        "# Metrics\nEvery metric judges the map of one method for one sample; `exegesis compare` runs them. ↑: higher is better, ↓: \
+         lower. Written by a test from the catalogue that `exegesis metrics NAME` prints; what the numbers are worth is said in \
+         [which explanation is better](../explanation/comparisons.md).\n\n\
+         | metric | | about | data | model calls |\n|---|---|---|---|---|\n",
+    );
+    let arrow = |direction| if direction == Direction::Up { "↑" } else { "↓" };
+    let entries: Vec<_> = catalogue().into_iter().map(|entry| entry.info).collect();
+    for info in &entries {
+        let data: Vec<&str> = info.modalities.iter().map(|m| m.name()).collect();
+        let (name, family) = (info.name, info.family.name());
+        let direction = arrow(info.direction);
+        writeln!(
+            page,
+            "| [`{name}`](#{name}) | {direction} | {family} | {} | {} |",
+            data.join(", "),
+            info.cost
+        )
+        .unwrap();
+    }
+    for info in &entries {
+        write!(
+            page,
+            "\n## `{}`\n{} {}\n\n- **Definition** ({}, version {}): `{}`\n- **Analytic check**: {}\n- **When it misleads**: {}\n\
+             - **Source**: {}\n",
+            info.name,
+            arrow(info.direction),
+            info.summary,
+            info.id,
+            info.version,
+            info.formula,
+            info.check,
+            info.misleads,
+            info.citation
+        )
+        .unwrap();
+        for parameter in info.parameters {
+            writeln!(
+                page,
+                "- **Option** `{}` = {} (default {}): {}",
+                parameter.name, parameter.values, parameter.default, parameter.doc
+            )
+            .unwrap();
+        }
+    }
+    page
+}
+
+#[test]
+fn the_page_of_metrics_is_that_of_the_catalogue() {
+    check("metrics.md", &metrics());
 }
 
 #[test]
