@@ -1,5 +1,5 @@
 //! A subject with a method that is a formula too.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::type_complexity)]
 
 use exegesis_metrics::{Answer, Error, Features, Moved, Operator, Randomisation, Result, Subject};
 use exegesis_perturb::Coalition;

@@ -14,7 +14,7 @@ use super::contestant::{Contestant, Control, map_of};
 use super::data::{DataSet, Sample};
 use super::journal::{Entry, Journal};
 use super::record::{Comparison, Cost, DataSummary, MethodSummary, MetricSummary, SCHEMA, SampleSummary};
-use super::subject::Examined;
+use super::subject::{Again, Examined};
 use crate::explainer::{Probe, Surroundings};
 use crate::explanation::rfc3339;
 use crate::inputs::slice_rows;
@@ -270,6 +270,16 @@ impl Comparer {
             progress(Progress::Resumed(known.len()));
         }
         let surroundings: Surroundings = data.surroundings();
+        let mut again = Again::new(
+            contestants
+                .iter()
+                .filter_map(|c| match c {
+                    Contestant::Method(explainer) => Some(*explainer),
+                    Contestant::Control(_) => None,
+                })
+                .collect(),
+            explained.iter().map(|own| own.explanations.as_slice()).collect(),
+        );
         let mut wrong = 0;
         let mut texts = None;
         let mut gathered = Gathered {
@@ -305,7 +315,15 @@ impl Comparer {
                         .token_input()
                         .map(|input| rarity(&texts, samples.len(), inputs, &input, sample));
                     let rarity = || rarity.as_ref().map(|cells| features.sums(std::slice::from_ref(cells)));
-                    let mut examined = Examined { probe, features: features.clone() };
+                    let mut examined = Examined {
+                        probe,
+                        features: features.clone(),
+                        again: &mut again,
+                        sample: *sample,
+                        inputs,
+                        surroundings: &surroundings,
+                        around: None,
+                    };
                     let mut bench = Bench::new(&mut examined, self.options.stop.as_deref());
                     let clean = bench.clean(operator).map_err(|e| told(&e))?;
                     let mut maps = vec![];
