@@ -100,6 +100,14 @@ pub trait Subject {
         1.0
     }
 
+    /// The same for each cell: of tables, the range of its column.
+    ///
+    /// # Errors
+    /// As [`Subject::cells`].
+    fn ranges(&self) -> Result<Vec<f64>> {
+        Ok(vec![self.range(); self.cells()?.len()])
+    }
+
     /// Scores at `x + delta`, each of the length of [`Subject::cells`].
     ///
     /// # Errors

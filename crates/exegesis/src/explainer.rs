@@ -1,5 +1,6 @@
 //! A method bound to a model: compiled once per input size, run many times.
 
+pub(crate) mod again;
 mod batches;
 mod black_box;
 mod builder;

@@ -50,6 +50,8 @@ pub struct Inputs {
     entries: Vec<Input>,
     row_names: Vec<String>,
     special_ids: Option<SpecialIds>,
+    /// Numbers that stand for the rows in random numbers; empty where each row stands for itself.
+    row_keys: Vec<u64>,
 }
 
 impl Inputs {
@@ -90,6 +92,19 @@ impl Inputs {
     pub fn with_special_ids(mut self, ids: SpecialIds) -> Self {
         self.special_ids = Some(ids);
         self
+    }
+
+    /// With a number for each row that random numbers of its explanation depend on, in place of its number here: the same row is
+    /// explained alike alone, in a batch, or as a neighbour of itself.
+    #[must_use]
+    pub fn with_row_keys(mut self, keys: Vec<u64>) -> Self {
+        self.row_keys = keys;
+        self
+    }
+
+    /// What stands for row `row` in random numbers.
+    pub fn row_key(&self, row: usize) -> u64 {
+        self.row_keys.get(row).copied().unwrap_or(row as u64)
     }
 
     /// The ids that stand in for others, if the tokenizer is known.
@@ -150,7 +165,33 @@ impl Inputs {
             }
         }
         all.row_names = all.row_names[part(all.row_names.len())].to_vec();
+        all.row_keys = all.row_keys[part(all.row_keys.len())].to_vec();
         Ok(all)
+    }
+
+    /// Keeps the inputs whose names fit.
+    pub(crate) fn retain(&mut self, fits: impl Fn(&str) -> bool) {
+        self.entries.retain(|entry| fits(&entry.name));
+    }
+
+    /// Puts other arrays in place.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub(crate) fn map(&mut self, change: impl Fn(&str, &Tensor) -> Result<Tensor>) -> Result<()> {
+        for entry in &mut self.entries {
+            entry.tensor = change(&entry.name, &entry.tensor)?;
+        }
+        Ok(())
+    }
+
+    /// Every row is drawn as row `row` is.
+    pub(crate) fn repeat_views(&mut self, row: usize, count: usize) {
+        self.row_names.clear();
+        for entry in &mut self.entries {
+            let view = entry.views.get(row).cloned();
+            entry.views = view.map(|view| vec![view; count]).unwrap_or_default();
+        }
     }
 
     /// Names and values, as a program takes them.

@@ -102,6 +102,27 @@ impl Model {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// The same model with another prepared graph, which takes and gives the same.
+    ///
+    /// # Errors
+    /// Inputs or outputs of unknown type.
+    pub(crate) fn with_graph(&self, prepared: Graph) -> Result<Self> {
+        let inputs = ports(&prepared, &prepared.inputs)?;
+        let outputs = ports(&prepared, &prepared.outputs)?;
+        let Inner { path, sha256, info, imported, load_seconds, .. } = &*self.inner;
+        let inner = Inner {
+            path: path.clone(),
+            sha256: sha256.clone(),
+            info: info.clone(),
+            imported: imported.clone(),
+            prepared,
+            inputs,
+            outputs,
+            load_seconds: *load_seconds,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
     /// Inputs of the graph, in order.
     pub fn inputs(&self) -> &[Port] {
         &self.inner.inputs

@@ -27,6 +27,9 @@ pub struct RowPrediction {
     /// What was explained, in words.
     #[serde(skip)]
     pub target: String,
+    /// Scores of all classes or units, where there are some.
+    #[serde(skip)]
+    pub scores: Vec<f64>,
     /// The explained class, if it is one.
     #[serde(skip)]
     pub target_index: Option<usize>,
@@ -87,6 +90,7 @@ impl Context<'_> {
             probability: best.and_then(|c| c.probability),
             target: self.target_text(target_index, scores, shape),
             target_index,
+            scores: if top.is_empty() { vec![] } else { scores.to_vec() },
             top,
         }
     }

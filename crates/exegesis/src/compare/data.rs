@@ -52,6 +52,14 @@ impl DataSet {
     /// No samples, or labels or truths of another number.
     pub fn new(runs: Vec<Inputs>, labels: Option<Vec<usize>>, source: impl Into<String>) -> Result<Self> {
         let sha256 = crate::explanation::hash_of(&runs);
+        // Random numbers belong to the sample, however samples are cut into runs.
+        let mut first = 0;
+        let keyed = |run: Inputs| {
+            let keys = (first..first + run.rows() as u64).collect();
+            first += run.rows() as u64;
+            run.with_row_keys(keys)
+        };
+        let runs = runs.into_iter().map(keyed).collect();
         let data = Self { runs, labels, truths: None, source: source.into(), sha256 };
         data.check()?;
         Ok(data)

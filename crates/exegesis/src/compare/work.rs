@@ -1,5 +1,6 @@
 //! The work of a comparison: chunk by chunk, sample by sample, method by method, metric by metric.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use exegesis_metrics::{Bench, Error as MetricError, Map, Operator, Outcome, View, plan};
@@ -12,7 +13,7 @@ use super::data::{Chunk, DataSet, Sample};
 use super::journal::{Entry, Journal, LeftOut, Past};
 use super::record::{Cost, MetricSummary, SampleSummary};
 use super::run::{Comparer, Progress, stopped, told};
-use super::subject::Examined;
+use super::subject::{Again, Examined};
 use crate::explainer::{Probe, Surroundings};
 use crate::inputs::slice_rows;
 use crate::{Error, ErrorKind, Explanation, Inputs, Result};
@@ -22,7 +23,7 @@ pub(super) struct Work<'a> {
     pub comparer: &'a Comparer,
     pub data: &'a DataSet,
     pub operator: Operator,
-    pub surroundings: Surroundings,
+    pub surroundings: Arc<Surroundings>,
     /// Per token id the texts that hold it.
     pub texts: FxHashMap<i64, usize>,
     /// Number of all samples.
@@ -33,6 +34,8 @@ pub(super) struct Work<'a> {
     pub past: Past,
     /// Methods that are not refused, once that is known.
     pub kept: Option<Vec<usize>>,
+    /// Methods that metrics ask again; with the methods that are not refused.
+    pub again: Option<Again<'a>>,
     /// Finished samples.
     pub entries: Vec<Entry>,
     pub examples: Vec<RowReport>,
@@ -40,9 +43,9 @@ pub(super) struct Work<'a> {
 }
 
 /// What a method said of a chunk, or why it said nothing.
-type Said = std::result::Result<Explanation, String>;
+type Said = std::result::Result<Arc<Explanation>, String>;
 
-impl Work<'_> {
+impl<'a> Work<'a> {
     /// Explains and judges the samples of a chunk, as far as an earlier run has not.
     ///
     /// # Errors
@@ -83,14 +86,21 @@ impl Work<'_> {
         let mut contestants: Vec<Contestant<'_>> =
             kept.iter().map(|m| Contestant::Method(&comparer.methods[*m].1)).collect();
         contestants.extend(comparer.options.controls.iter().map(|c| Contestant::Control(*c)));
-        let surroundings = self.surroundings.clone();
-        comparer.judge.probe(&inputs, &surroundings, |probe| {
+        let surroundings = Arc::clone(&self.surroundings);
+        let comparer: &'a Comparer = comparer;
+        let mut again = self
+            .again
+            .take()
+            .unwrap_or_else(|| Again::new(kept.iter().map(|m| &comparer.methods[*m].1).collect()));
+        again.turn_to(said.iter().map(|s| s.as_ref().ok().map(Arc::clone)).collect());
+        let done = comparer.judge.probe(&inputs, &surroundings, |probe| {
             for sample in &chunk.samples {
                 if let Some(entry) = self.past.entries.iter().find(|e| e.sample == sample.index) {
                     self.entries.push(entry.clone());
                     continue;
                 }
-                let mut entry = self.sample(sample, &inputs, &said, &contestants, probe, progress)?;
+                let mut entry =
+                    self.sample(sample, &inputs, &said, &contestants, (&mut *probe, &mut again), progress)?;
                 entry.costs = std::mem::take(&mut costs);
                 if let Some(journal) = &mut self.journal {
                     journal.add(&entry)?;
@@ -98,7 +108,9 @@ impl Work<'_> {
                 self.entries.push(entry);
             }
             Ok(())
-        })
+        });
+        self.again = Some(again);
+        done
     }
 
     /// The clean maps of all methods. A method that the model or the data refuses says why.
@@ -128,7 +140,7 @@ impl Work<'_> {
                     cost.model_rows = evidence.map(|e| e.model_rows).sum();
                     let plans = &explanation.provenance.plans;
                     cost.peak_bytes = plans.iter().map(|p| p.peak_bytes).max().unwrap_or(0);
-                    Ok(explanation)
+                    Ok(Arc::new(explanation))
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::Usage | ErrorKind::NoRule) => {
                     Err(error.to_string())
@@ -180,7 +192,7 @@ impl Work<'_> {
         inputs: &Inputs,
         said: &[Said],
         contestants: &[Contestant<'_>],
-        probe: &mut Probe<'_>,
+        (probe, again): (&mut Probe<'_>, &mut Again<'_>),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Entry> {
         let first = said.iter().find_map(|s| s.as_ref().ok());
@@ -198,7 +210,16 @@ impl Work<'_> {
             let cells = self.rarity(inputs, &input, sample);
             features.sums(std::slice::from_ref(&cells))
         });
-        let mut examined = Examined { probe, features: features.clone() };
+        let surroundings = Arc::clone(&self.surroundings);
+        let mut examined = Examined {
+            probe,
+            features: features.clone(),
+            again,
+            sample: *sample,
+            inputs,
+            surroundings: &surroundings,
+            around: None,
+        };
         let mut bench = Bench::new(&mut examined, self.comparer.options.stop.as_deref());
         let clean = bench.clean(operator).map_err(|e| told(&e))?;
         let mut maps: Vec<std::result::Result<Map, String>> = vec![];
@@ -329,7 +350,8 @@ impl Work<'_> {
 
 /// The maps of all methods on one row, as a page shows them.
 fn example(said: &[Said], row: usize) -> Result<Option<RowReport>> {
-    let known: Vec<Explanation> = said.iter().filter_map(|s| s.as_ref().ok()).cloned().collect();
+    let known: Vec<Explanation> =
+        said.iter().filter_map(|s| Some(s.as_ref().ok()?.as_ref().clone())).collect();
     if known.is_empty() {
         return Ok(None);
     }

@@ -17,6 +17,7 @@ use exegesis_perturb as perturb;
 use exegesis_perturb::random::RowKey;
 use exegesis_perturb::{Control, Deleted, Evaluator, Game, Masked};
 
+use super::again::TARGET;
 use super::{Explainer, batches};
 use crate::explanation::{Explanation, RowEvidence};
 use crate::{Inputs, Result};
@@ -60,6 +61,10 @@ impl Explainer {
             _ => self.request.score,
         };
         let request = Request { score, ..self.request.frozen(explained, Part::Score) };
+        // A target that is given row by row is no input of the model.
+        results.extend(self.given_target(inputs).map(|target| (TARGET.to_string(), target.clone())));
+        let own = self.without_target(inputs);
+        let inputs = own.as_ref().unwrap_or(inputs);
         let mut scorer = Scorer::new(self, request, inputs, (&clean, &results))?;
         let mut merged: Explained = explained.clone();
         let mut all: Vec<Found> = vec![];
@@ -175,7 +180,7 @@ impl Explainer {
         row: usize,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Found> {
-        let key = RowKey { seed: self.settings.seed, row: row as u64 };
+        let key = RowKey { seed: self.settings.seed, row: scorer.inputs().row_key(row) };
         let mut control = Control { progress, stop: self.settings.stop.as_deref() };
         if let perturb::Method::Slalom(options) = method {
             let tokens = Tokens::of(self, method, scorer)?;

@@ -80,7 +80,7 @@ impl Explainer {
         };
         let references = shared.references.map_or(1, batches::rows);
         let mut notes = vec![];
-        let mut samples = Samples::of(&self.request.method, references, shared.seed);
+        let mut samples = Samples::of(&self.request.method, references, shared.seed).of_rows(inputs);
         let mut compiling = 0.0;
         let mut averages = self.average(&shared, &samples, &mut compiling, progress)?;
         if let WhiteBox::IntegratedGradients(options) = &self.request.method
@@ -270,7 +270,7 @@ impl Explainer {
                 if shared.splits { take_rows(tensor, &rows) } else { Ok(tensor.clone()) }
             };
             let tensor = if name.starts_with("target") {
-                given(clean(&shared.explained.target_output))?
+                given(clean(&shared.explained.target_output).or_else(|| self.given_target(shared.inputs)))?
             } else if name.starts_with("seed/") {
                 given(clean(&shared.explained.seed_output))?
             } else if name.starts_with(PLACE) {
@@ -292,7 +292,8 @@ impl Explainer {
                 let cells: usize = shape.iter().product();
                 let mut numbers = Vec::with_capacity(cells);
                 for (row, k) in part {
-                    numbers.extend(normals(shared.seed, (*row, *k), input, cells / part.len().max(1)));
+                    let key = shared.inputs.row_key(*row);
+                    numbers.extend(normals(shared.seed, (key, *k), input, cells / part.len().max(1)));
                 }
                 Tensor::from_f64(dtype, shape, numbers)?
             } else if let Some(input) = name.strip_prefix("baseline/") {

@@ -29,7 +29,8 @@ impl Explainer {
             let shape = given.tensor.shape().to_vec();
             let rows = shape.first().copied().unwrap_or(1);
             let cells = given.tensor.len() / rows.max(1);
-            let numbers = (0..rows).flat_map(|row| uniforms(self.settings.seed, row, &input.name, cells));
+            let numbers = (0..rows)
+                .flat_map(|row| uniforms(self.settings.seed, inputs.row_key(row), &input.name, cells));
             let tensor = Tensor::from_f64(DType::F32, shape, numbers.collect())?;
             let output = format!("attribution/{}", input.name);
             results.push((output.clone(), tensor));

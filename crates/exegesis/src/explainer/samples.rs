@@ -4,6 +4,8 @@ use exegesis_attribute::Method;
 use exegesis_attribute::quadrature;
 use exegesis_perturb::random::{RowKey, Stream};
 
+use crate::Inputs;
+
 /// A point at which a row is run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Point {
@@ -24,7 +26,7 @@ pub(super) enum Samples {
     /// Noisy copies.
     Noise { samples: usize },
     /// Every reference, then random places on the way from random references.
-    Random { samples: usize, references: usize, seed: u64 },
+    Random { samples: usize, references: usize, seed: u64, keys: Vec<u64> },
     /// Every reference.
     References(usize),
 }
@@ -37,9 +39,19 @@ impl Samples {
                 Self::Path { points: quadrature::points(options.rule, options.steps), references }
             }
             Method::SmoothGrad(options) => Self::Noise { samples: options.samples },
-            Method::GradientShap(options) => Self::Random { samples: options.samples, references, seed },
+            Method::GradientShap(options) => {
+                Self::Random { samples: options.samples, references, seed, keys: vec![] }
+            }
             _ => Self::References(references),
         }
+    }
+
+    /// With what stands for each row in random numbers.
+    pub fn of_rows(mut self, inputs: &Inputs) -> Self {
+        if let Self::Random { keys, .. } = &mut self {
+            *keys = (0..inputs.rows()).map(|row| inputs.row_key(row)).collect();
+        }
+        self
     }
 
     /// Points per row.
@@ -79,15 +91,16 @@ impl Samples {
                 Point { place: 1.0, reference: 0, weight: 1.0 / *samples as f64, probe: 0.0 }
             }
             Self::Random { references, .. } if k < *references => probe(k, *references),
-            Self::Random { samples, references, seed } => {
+            Self::Random { samples, references, seed, keys } => {
+                let key = keys.get(row).copied().unwrap_or(row as u64);
                 // References in turn from a random one on, and for each a place in every one of equal intervals: as random
                 // as independent draws, with far less sampling error.
-                let first = numbers(*seed, (row, 0), "reference").uniform() * *references as f64;
+                let first = numbers(*seed, (key, 0), "reference").uniform() * *references as f64;
                 let sample = k - references;
                 let reference = (first as usize + sample) % references;
                 let interval = (sample / references) as f64;
                 let intervals = samples.div_ceil(*references) as f64;
-                let place = (interval + numbers(*seed, (row, k), "place").uniform()) / intervals;
+                let place = (interval + numbers(*seed, (key, k), "place").uniform()) / intervals;
                 Point { place, reference, weight: 1.0 / *samples as f64, probe: 0.0 }
             }
             Self::References(references) => {
@@ -98,18 +111,18 @@ impl Samples {
 }
 
 /// Random numbers of one point of one row, for one purpose.
-fn numbers(seed: u64, (row, k): (usize, usize), purpose: &str) -> Stream {
-    Stream::new(RowKey { seed, row: row as u64 }, purpose, k as u64)
+fn numbers(seed: u64, (row, k): (u64, usize), purpose: &str) -> Stream {
+    Stream::new(RowKey { seed, row }, purpose, k as u64)
 }
 
 /// Standard normal numbers of a point of a row, for the input called `input`.
-pub(super) fn normals(seed: u64, at: (usize, usize), input: &str, count: usize) -> Vec<f64> {
+pub(super) fn normals(seed: u64, at: (u64, usize), input: &str, count: usize) -> Vec<f64> {
     let mut random = numbers(seed, at, input);
     (0..count).map(|_| random.normal()).collect()
 }
 
 /// Numbers uniform in [-1, 1) of a row, for the input called `input`.
-pub(super) fn uniforms(seed: u64, row: usize, input: &str, count: usize) -> Vec<f64> {
+pub(super) fn uniforms(seed: u64, row: u64, input: &str, count: usize) -> Vec<f64> {
     let mut random = numbers(seed, (row, 0), input);
     (0..count).map(|_| 2.0 * random.uniform() - 1.0).collect()
 }

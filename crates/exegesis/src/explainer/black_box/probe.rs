@@ -118,6 +118,11 @@ impl Probe<'_> {
         self.row.as_ref().ok_or_else(|| Error::usage("no row is chosen."))
     }
 
+    /// True if rows may be put together at will.
+    pub fn splits(&self) -> bool {
+        self.scorer.splits()
+    }
+
     /// The features of the row at hand.
     ///
     /// # Errors

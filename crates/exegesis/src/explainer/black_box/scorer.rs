@@ -10,6 +10,7 @@ use exegesis_perturb as perturb;
 use exegesis_runtime::Port;
 
 use super::tokens::Tokens;
+use crate::explainer::again::TARGET;
 use crate::explainer::compiled::Compiled;
 use crate::explainer::signature::Signature;
 use crate::explainer::{Explainer, Settings, batches, seeds};
@@ -78,7 +79,7 @@ impl<'a> Scorer<'a> {
             explainer,
             request,
             inputs,
-            target: get(&explained.target_output),
+            target: get(&explained.target_output).or_else(|| get(&Some(TARGET.to_string()))),
             seed: get(&explained.seed_output),
             names,
             splits,
@@ -103,6 +104,11 @@ impl<'a> Scorer<'a> {
             }
         }
         Ok(scorer)
+    }
+
+    /// True if rows may be put together at will.
+    pub fn splits(&self) -> bool {
+        self.splits
     }
 
     /// Rows that are explained one by one.
