@@ -89,12 +89,12 @@ fn overall(
     let mut rows: Vec<Vec<String>> = vec![];
     // Ranks of families as far as they fit beside the costs.
     let shown: Vec<usize> = if report.has_order() && families.len() > 1 {
-        let fits = limit.saturating_sub(names + 2 + 18 + 10 + 3 * 11) / 10;
+        let fits = limit.saturating_sub(names + 17 + 10 + 3 * 11) / 14;
         families.into_iter().take(fits).collect()
     } else {
         vec![]
     };
-    heads.extend(shown.iter().map(|f| shorten(&one_line(&report.families[*f].name), 8)));
+    heads.extend(shown.iter().map(|f| shorten(&one_line(&report.families[*f].name), 13)));
     heads.extend(["time".to_string(), "model rows".to_string(), "memory".to_string()]);
     for method in order {
         let entry = &report.methods[*method];

@@ -140,15 +140,14 @@ fn overall(out: &mut String, report: &ComparisonReport) {
             "Rank",
             "Median rank over families, with quartiles",
             values(&|m| match report.methods[m].rank {
-                Some(r) => Value::low(
-                    r.median,
-                    format!(
-                        "<b>{}</b><small>{} – {}</small>",
-                        rank_text(r.median),
-                        rank_text(r.low),
-                        rank_text(r.high)
-                    ),
-                ),
+                Some(r) => {
+                    // Quartiles that are all one say nothing.
+                    let quartiles = match r.low < r.high {
+                        true => format!("<small>{} – {}</small>", rank_text(r.low), rank_text(r.high)),
+                        false => String::new(),
+                    };
+                    Value::low(r.median, format!("<b>{}</b>{quartiles}", rank_text(r.median)))
+                }
                 None => Value::none(),
             }),
         );

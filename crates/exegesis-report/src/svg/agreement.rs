@@ -7,7 +7,8 @@ use crate::data::Polarity;
 use crate::text::{one_line, shorten};
 
 const NAMES: f64 = 190.0;
-const RISING: f64 = 116.0;
+/// Columns of names above the matrix.
+const RISING: usize = 20;
 
 /// The matrix of the metrics that put methods into an order; `None` for fewer than two.
 pub(crate) fn chart(report: &ComparisonReport, width: f64) -> Option<Fragment> {
@@ -17,14 +18,17 @@ pub(crate) fn chart(report: &ComparisonReport, width: f64) -> Option<Fragment> {
     if metrics.len() < 2 {
         return None;
     }
-    let side = ((width - NAMES - RISING * 0.75) / metrics.len() as f64).min(38.0);
+    let longest = metrics.iter().map(|m| report.metrics[*m].name.chars().count()).max().unwrap_or(0);
+    // Names rise at 50 degrees.
+    let rising = 14.0 + longest.min(RISING) as f64 * Style::Note.advance() * 0.77;
+    let side = ((width - NAMES - rising * 0.85) / metrics.len() as f64).min(38.0);
     let mut out = Fragment::new(width);
     let name = |metric: usize| shorten(&one_line(&report.metrics[metric].name), 26);
     for (column, b) in metrics.iter().enumerate() {
         let x = NAMES + side * (column as f64 + 0.5);
-        out.text_rising(x + 3.0, RISING - 6.0, Style::Note, &shorten(&name(*b), 20));
+        out.text_rising(x + 3.0, rising - 6.0, Style::Note, &shorten(&name(*b), RISING));
         for (row, a) in metrics.iter().enumerate() {
-            let top = RISING + side * row as f64;
+            let top = rising + side * row as f64;
             if column == 0 {
                 out.text(NAMES - 10.0, top + side / 2.0 + 4.0, Style::Note, Anchor::End, &name(*a));
             }
@@ -56,6 +60,6 @@ pub(crate) fn chart(report: &ComparisonReport, width: f64) -> Option<Fragment> {
             }
         }
     }
-    out.grow(RISING + side * metrics.len() as f64 + 6.0);
+    out.grow(rising + side * metrics.len() as f64 + 6.0);
     Some(out)
 }

@@ -17,11 +17,18 @@ pub(crate) fn chart(report: &ComparisonReport, curves: &ComparedCurves, width: f
     let places = || curves.lines.iter().flat_map(|l| &l.at);
     let (x_low, x_high) = ends(places())?;
     let (y_low, y_high) = ends(points())?;
-    let order: Vec<usize> = report
+    let lines: Vec<usize> = report
         .by_rank()
         .into_iter()
         .filter_map(|m| curves.lines.iter().position(|line| line.method == m))
         .collect();
+    let is_control =
+        |line: usize| report.methods.get(curves.lines[line].method).is_some_and(|m| m.is_control);
+    // Controls are drawn behind methods; alone only if there is nothing else.
+    let mut order: Vec<usize> = lines.iter().copied().filter(|l| !is_control(*l)).collect();
+    if order.is_empty() {
+        order.clone_from(&lines);
+    }
     let across = ((width + GAP) / (NARROW + GAP)).floor().max(1.0).min(order.len().max(1) as f64);
     let across = (across as usize).min(4);
     // Charts of one report have one width, however few there are.
@@ -46,10 +53,10 @@ pub(crate) fn chart(report: &ComparisonReport, curves: &ComparedCurves, width: f
         let name = if method.is_control { format!("{} (control)", method.name) } else { method.name.clone() };
         out.text_fitted(left, top - 7.0, plot, Style::Label, Anchor::Start, &one_line(&name));
         out.frame(left, top, plot, HEIGHT);
-        for other in order.iter().filter(|o| *o != line) {
+        for other in lines.iter().filter(|o| *o != line && !is_control(**o)) {
             out.path(&at(place(*other)), Paint::Line, 1.0);
         }
-        let random = order.iter().find(|o| {
+        let random = lines.iter().find(|o| {
             let method = report.methods.get(curves.lines[**o].method);
             method.is_some_and(|m| m.is_control && m.name == "random")
         });

@@ -69,8 +69,8 @@ pub(crate) fn chart(report: &ComparisonReport, width: f64) -> Option<Fragment> {
         let wide = columns_of(&label) as f64 * Style::Note.advance();
         let is_right = x(*seconds) < AXIS + plot / 2.0;
         let left = if is_right { x(*seconds) + 9.0 } else { x(*seconds) - 9.0 - wide };
-        // Tried beside, below and above the dot, until it covers no other name.
-        let place = [4.0, 18.0, -11.0, 31.0, -24.0].into_iter().map(|dy| y(*rank) + dy).find(|at| {
+        // Tried above and below the line of its rank, until it covers no other name.
+        let place = [-9.0, 19.0, 32.0, -22.0].into_iter().map(|dy| y(*rank) + dy).find(|at| {
             let is_inside = *at > TOP + 22.0 && *at < TOP + HEIGHT - 3.0;
             is_inside
                 && !labels.iter().any(|(l, w, y)| (y - at).abs() < 13.0 && left < l + w && *l < left + wide)

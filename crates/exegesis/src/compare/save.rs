@@ -36,7 +36,7 @@ pub fn stage(
 ) -> Result<Staged> {
     check_save(path)?;
     let bytes = match ending(path).as_str() {
-        "json" => format!("{:#}\n", json_value(record, summary)?).into_bytes(),
+        "json" => format!("{}\n", json_value(record, summary)?).into_bytes(),
         "parquet" => parquet::write(record)?,
         _ => render_comparison_html(report).into_bytes(),
     };

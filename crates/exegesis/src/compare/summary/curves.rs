@@ -60,6 +60,7 @@ pub(super) fn mean_curves(record: &Comparison) -> Vec<MeanCurve> {
                 continue;
             }
             seen.push(identity);
+            let mut found: Vec<MeanCurve> = vec![];
             for (method, of) in record.values.iter().enumerate() {
                 let own: Vec<&Curve> = of
                     .get(metric)
@@ -67,7 +68,7 @@ pub(super) fn mean_curves(record: &Comparison) -> Vec<MeanCurve> {
                     .flatten()
                     .flat_map(|outcome| outcome.curves.iter().filter(|c| c.name == name))
                     .collect();
-                all.extend(mean_curve(&own, record.seed).map(|(at, mean, low, high)| MeanCurve {
+                found.extend(mean_curve(&own, record.seed).map(|(at, mean, low, high)| MeanCurve {
                     metric,
                     method,
                     name: name.to_string(),
@@ -77,6 +78,13 @@ pub(super) fn mean_curves(record: &Comparison) -> Vec<MeanCurve> {
                     low,
                     high,
                 }));
+            }
+            // Deletion and most relevant first are one curve under one operator.
+            let is_known = |curve: &MeanCurve| {
+                all.iter().any(|o| o.method == curve.method && o.at == curve.at && o.mean == curve.mean)
+            };
+            if !found.iter().all(is_known) {
+                all.extend(found);
             }
         }
     }
