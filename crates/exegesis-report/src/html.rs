@@ -4,6 +4,7 @@
 //! not run or load anything.
 
 mod bars;
+mod comparison;
 mod method;
 mod origin;
 mod passage;
@@ -11,6 +12,7 @@ mod plane;
 mod row;
 mod tokens;
 
+pub use comparison::render_comparison_html;
 pub(crate) use passage::tooltip;
 
 use crate::data::{Report, Table};
@@ -32,15 +34,7 @@ const STYLE: &str = include_str!("html/style.css");
 /// assert!(page.starts_with("<!doctype html>") && page.contains("a &lt; b"));
 /// ```
 pub fn render_html(report: &Report) -> String {
-    let title = escape(&one_line(&report.title));
-    let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" \
-         content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n"
-    );
+    let mut out = head(&report.title, STYLE);
     origin::subtitle(&mut out, report);
     out.push_str("</header>\n");
     warnings(&mut out, &report.warnings);
@@ -56,6 +50,19 @@ pub fn render_html(report: &Report) -> String {
     origin::section(&mut out, report);
     out.push_str("</main>\n</body>\n</html>\n");
     out
+}
+
+/// Everything up to the title: nothing may be loaded or run.
+fn head(title: &str, style: &str) -> String {
+    let title = escape(&one_line(title));
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" \
+         content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n\
+         <title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n"
+    )
 }
 
 /// Warnings as a block that cannot be overlooked; nothing if there are none.

@@ -7,6 +7,7 @@
 //! * [`render_svg`]: one row as a figure for a paper or a slide.
 //! * [`render_png`]: one row as a picture.
 //! * [`render_terminal`]: a summary of at most 100 columns.
+//! * [`render_comparison_html`] and [`render_comparison_terminal`]: methods against metrics.
 //!
 //! A value that is not finite never stops a picture: it is drawn as zero, counted, and named in a note.
 //!
@@ -38,6 +39,7 @@
 mod balance;
 mod canvas;
 pub mod color;
+mod comparison;
 mod data;
 mod error;
 mod features;
@@ -54,6 +56,10 @@ mod svg;
 mod terminal;
 mod text;
 
+pub use comparison::{
+    ComparedCell, ComparedCurves, ComparedFamily, ComparedMethod, ComparedMetric, ComparedPair,
+    ComparisonReport, CurveLine, RankSpread, render_comparison_terminal,
+};
 pub use data::{
     Attribution, ChannelReport, ClassScore, Flow, FlowMap, FlowSplit, FlowStage, ImageView, InputView,
     Layout, Ledger, LedgerNode, MethodReport, ModelInfo, Plane, PlaneQuality, PlaneType, Polarity,
@@ -61,7 +67,7 @@ pub use data::{
     TextToken, TextView, Timings, TokenKind,
 };
 pub use error::{ErrorKind, ReportError, Result};
-pub use html::render_html;
+pub use html::{render_comparison_html, render_html};
 pub use png::{PngOptions, render_png};
 pub use svg::{SvgOptions, SvgPart, render_svg};
 pub use terminal::{ColorChoice, TerminalOptions, render_terminal};

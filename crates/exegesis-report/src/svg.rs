@@ -1,14 +1,18 @@
 //! One row as an SVG figure. The charts themselves are in the modules below; the HTML report uses the same ones.
 
+pub(crate) mod agreement;
 pub(crate) mod bars;
+pub(crate) mod curves;
 pub(crate) mod flow;
 pub(crate) mod fragment;
 pub(crate) mod images;
 pub(crate) mod ledger;
 pub(crate) mod legend;
+pub(crate) mod pareto;
 pub(crate) mod passage;
 pub(crate) mod plane;
 pub(crate) mod prediction;
+pub(crate) mod ranks;
 pub(crate) mod scatter;
 pub(crate) mod series;
 pub(crate) mod strip;

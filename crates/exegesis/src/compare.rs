@@ -6,16 +6,25 @@
 //! * `run`: the comparison as a whole; `work`: chunk by chunk, sample by sample, method by method, metric by metric; interrupted
 //!   work is taken up again from its `journal`.
 //! * `record`: the result, as it is saved.
+//! * `summary`: what it says: intervals, ranks, differences, a verdict.
+//! * `page`: both as they are drawn; `save` and `parquet`: as files.
 
 mod contestant;
 mod data;
 mod journal;
+mod page;
+mod parquet;
 mod record;
 mod run;
+mod save;
 mod subject;
+mod summary;
 mod work;
 
 pub use contestant::Control;
 pub use data::{DataSet, Sample};
+pub use page::report;
 pub use record::{Comparison, Cost, DataSummary, MethodSummary, MetricSummary, SampleSummary};
 pub use run::{CompareOptions, Comparer, Progress, modality};
+pub use save::{check_save, json_value, short_json, stage};
+pub use summary::{Cell, Flip, MeanCurve, Order, Pair, SIGNIFICANT, Summary};

@@ -1,10 +1,14 @@
 //! `exegesis compare`.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use exegesis::compare::{CompareOptions, Comparer, Comparison, Control, DataSet, Progress, modality};
+use exegesis::compare::{
+    CompareOptions, Comparer, Comparison, Control, DataSet, Progress, Summary, check_save, modality, report,
+    short_json, stage,
+};
 use exegesis::metrics::{Modality, Operator, parse};
+use exegesis::report::{RowReport, TerminalOptions, render_comparison_terminal};
 use exegesis::{
     Error, Explainer, LabelOptions, Method, Model, PlayerKind, Result, files, perturb, read_labelled,
 };
@@ -20,14 +24,14 @@ const METRICS: &str = "insertion,deletion,morf,lerf,abpc,gini,complexity";
 /// Compares, and writes what came out.
 pub fn run(args: &Compare, console: &Console) -> Result<()> {
     for path in args.save.iter().chain([&args.output]) {
-        files::check_target(path)?;
+        check_save(path)?;
     }
     let model = open(&args.model)?;
     let (data, has_words) = data(&model, args, console)?;
     let comparer = comparer(&model, args, &data, has_words)?;
     let saves = stoppable();
     let mut bar = console.progress("compare");
-    let (record, _examples) = comparer.run(&data, &mut |event| match event {
+    let (record, examples) = comparer.run(&data, &mut |event| match event {
         Progress::Explaining(_, done, total) | Progress::Judging(done, total) => bar.at(done, total),
         Progress::Planned(rows, explanations) => console.note(&format!(
             "each method and sample takes at most {rows} rows of the model and {explanations} explanations; what methods \
@@ -37,7 +41,7 @@ pub fn run(args: &Compare, console: &Console) -> Result<()> {
         Progress::Warning(text) => console.warning(&text),
     })?;
     drop((bar, saves));
-    console.summary(&summary(&record));
+    finish(&record, examples, (&args.output, &args.save, args.json), console)?;
     if let Some(journal) = &comparer.options.journal {
         let _ = std::fs::remove_file(journal);
     }
@@ -158,18 +162,38 @@ fn unique<'a>(name: &str, used: impl Iterator<Item = &'a str>) -> String {
     if before == 0 { name.to_string() } else { format!("{name}#{}", before + 1) }
 }
 
-/// Means, method by method.
-fn summary(record: &Comparison) -> String {
-    let mut text = String::new();
-    for (method, values) in record.methods.iter().zip(&record.values) {
-        text += &format!("{}\n", method.key);
-        for (metric, outcomes) in record.metrics.iter().zip(values) {
-            let known: Vec<f64> = outcomes.iter().filter_map(|o| o.value).collect();
-            let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
-            text += &format!("  {:<26} {mean:>10.4}  of {} samples\n", metric.key, known.len());
-        }
+/// Summarises, writes every file, and makes them visible only when all are complete.
+pub fn finish(
+    record: &Comparison,
+    examples: Vec<RowReport>,
+    (output, saves, is_json): (&Path, &[PathBuf], bool),
+    console: &Console,
+) -> Result<()> {
+    let summary = Summary::of(record);
+    let mut report = report(record, &summary, examples);
+    let mut staged = vec![];
+    for path in saves.iter().map(PathBuf::as_path).chain([output]) {
+        staged.push(stage(path, record, &summary, &report)?);
     }
-    text
+    let saved = staged.into_iter().map(files::Staged::commit).collect::<Result<Vec<PathBuf>>>()?;
+    if is_json {
+        let mut value = short_json(record, &summary)?;
+        if let Some(object) = value.as_object_mut() {
+            let paths: Vec<String> = saved.iter().map(|p| p.to_string_lossy().into_owned()).collect();
+            object.insert("saved".to_string(), paths.into());
+        }
+        console.result(&format!("{value:#}"));
+        return Ok(());
+    }
+    // They were said on stderr while the work was done.
+    report.warnings.retain(|warning| !record.warnings.contains(warning));
+    let options = TerminalOptions { color: console.color(), ..TerminalOptions::default() };
+    let mut text = render_comparison_terminal(&report, &options);
+    for path in &saved {
+        text += &format!("saved {}\n", path.display());
+    }
+    console.summary(&text);
+    Ok(())
 }
 
 #[cfg(test)]

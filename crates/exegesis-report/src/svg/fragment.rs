@@ -24,9 +24,25 @@ pub(crate) enum Paint {
     Magnitude,
     /// Bars that are not attributions.
     Neutral,
+    /// One of several things without an order; at most [`SERIES`] are told apart.
+    Series(usize),
     /// A colour that means the same on light and dark pages.
     Fixed(Rgb),
 }
+
+/// Colours of [`Paint::Series`] on light ground, and their classes: those of Okabe and Ito, which colour-blind readers tell
+/// apart.
+const SERIES_COLORS: [(&str, &str); SERIES] = [
+    ("#0072b2", "x-c0"),
+    ("#d55e00", "x-c1"),
+    ("#009e73", "x-c2"),
+    ("#cc79a7", "x-c3"),
+    ("#e69f00", "x-c4"),
+    ("#56b4e9", "x-c5"),
+];
+
+/// Number of colours of [`Paint::Series`].
+pub(crate) const SERIES: usize = 6;
 
 impl Paint {
     /// Hexadecimal colour and class name.
@@ -39,6 +55,10 @@ impl Paint {
             Self::Negative => (diverging(-1.0).hex(), "x-neg"),
             Self::Magnitude => (sequential(1.0).hex(), "x-mag"),
             Self::Neutral => ("#5b6675".into(), "x-bar"),
+            Self::Series(number) => {
+                let (hex, class) = SERIES_COLORS[number % SERIES];
+                (hex.into(), class)
+            }
             Self::Fixed(color) => (color.hex(), ""),
         }
     }
@@ -241,6 +261,25 @@ impl Fragment {
             c(width),
             paint.attribute("stroke")
         );
+    }
+
+    /// A filled shape through which what lies below is seen.
+    pub(crate) fn area(&mut self, corners: &[(f64, f64)], paint: Paint, opacity: f64) {
+        let points: Vec<String> = corners.iter().map(|(x, y)| format!("{},{}", c(*x), c(*y))).collect();
+        let _ = writeln!(
+            self.body,
+            "<polygon points=\"{}\" fill-opacity=\"{}\" {}/>",
+            points.join(" "),
+            c(opacity),
+            paint.attribute("fill")
+        );
+    }
+
+    /// A dashed line through points.
+    pub(crate) fn path_dashed(&mut self, points: &[(f64, f64)], paint: Paint, width: f64) {
+        self.body.push_str("<g stroke-dasharray=\"4 3\">\n");
+        self.path(points, paint, width);
+        self.body.push_str("</g>\n");
     }
 
     /// A filled shape with a tooltip.
