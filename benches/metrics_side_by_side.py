@@ -112,7 +112,7 @@ def ours(exegesis, folder, names):
         cwd=folder, check=True, capture_output=True,
     )
     record = json.loads((Path(folder) / "x.json").read_text())
-    record = record.get("record", record)
+    record = record["comparison"]
     return record["seconds"], sum(record["rows"])
 
 

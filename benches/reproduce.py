@@ -122,7 +122,7 @@ def main():
             [exegesis, "compare", *arguments, "-o", OUT / f"{name}.html", "--save", OUT / f"{name}.json"],
             check=True, stdout=subprocess.DEVNULL,
         )
-        print(table(json.loads((OUT / f"{name}.json").read_text())["record"]), flush=True)
+        print(table(json.loads((OUT / f"{name}.json").read_text())["comparison"]), flush=True)
 
 
 def table(record):
