@@ -73,7 +73,6 @@ def main():
         "top-k-intersection": ask(quantus.TopKIntersection(k=6, **plain)),
         "relevance-rank": ask(quantus.RelevanceRankAccuracy(**plain)),
         "localisation-auc": ask(quantus.AUC(**plain)),
-        "monotonicity strict": ask(quantus.Monotonicity(features_in_step=1, perturb_baseline=0.0, **absolute)),
         # Random subsets: the mean over many.
         "faithfulness-correlation": ask(
             quantus.FaithfulnessCorrelation(nr_runs=4000, subset_size=12, perturb_baseline=0.0, **plain)
@@ -118,6 +117,7 @@ def main():
         (torch.from_numpy(x),), perturb_radius=0.05, n_perturb_samples=400, target=torch.from_numpy(y),
     )
     record = {
+        "range": float(x.max() - x.min()),
         "quantus": quantus_scores,
         "captum": {
             "infidelity of the gradient": infidelity.detach().numpy().tolist(),
