@@ -7,6 +7,7 @@ mod relative;
 mod sensitivity;
 
 pub use lipschitz::LocalLipschitz;
+pub(crate) use neighbours::method;
 pub use neighbours::{Neighbours, Noise};
 pub use relative::{RelativeInput, RelativeOutput, RelativeRepresentation};
 pub use sensitivity::{AverageSensitivity, MaxSensitivity};

@@ -142,6 +142,9 @@ pub(super) fn map_of(
         let sizes = features.players.sizes();
         values.iter_mut().zip(sizes).for_each(|(value, size)| *value /= size.max(1) as f64);
     }
-    let promised = result.totals.get(row).and_then(|total| total.expected);
+    // What lies on cells that are no features, such as those of special tokens, is no part of the map; means add up to nothing.
+    let elsewhere = cells.iter().flatten().sum::<f64>() - values.iter().sum::<f64>();
+    let expected = result.totals.get(row).and_then(|total| total.expected);
+    let promised = expected.filter(|_| !repeats(method)).map(|expected| expected - elsewhere);
     Ok(Map { values, is_signed: result.signed, is_unit: false, promised })
 }
