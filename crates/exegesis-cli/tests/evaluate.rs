@@ -16,7 +16,7 @@ fn json(path: &Path) -> Value {
 
 /// The values of a metric for a method, sample by sample.
 fn values(all: &Value, method: &str, metric: &str) -> Vec<f64> {
-    let record = &all["record"];
+    let record = &all["comparison"];
     let at = |list: &str, key: &str| {
         record[list].as_array().unwrap().iter().position(|e| e["key"] == key).unwrap()
     };

@@ -33,8 +33,8 @@ fn comparison(methods: usize, metrics: usize, text: &str) -> ComparisonReport {
         ..Default::default()
     };
     let cell = |m: usize, x: usize| ComparedCell {
-        mean: (x != 1 || m != 0).then_some(0.1 * m as f64 + x as f64),
-        interval: Some((0.1 * m as f64 + x as f64 - 0.05, 0.1 * m as f64 + x as f64 + 0.05)),
+        mean: (x != 1 || m != 0).then_some(0.125 * m as f64 + x as f64),
+        interval: Some((0.125 * m as f64 + x as f64 - 0.0625, 0.125 * m as f64 + x as f64 + 0.0625)),
         median: Some(0.0),
         n: 9,
         excluded: vec![(t(), 1)],
@@ -44,9 +44,9 @@ fn comparison(methods: usize, metrics: usize, text: &str) -> ComparisonReport {
     let line = |m: usize| CurveLine {
         method: m,
         at: vec![0.0, 0.5, 1.0],
-        mean: vec![1.0, 0.5, 0.1 * m as f64],
+        mean: vec![1.0, 0.5, 0.125 * m as f64],
         low: vec![0.9, 0.4, 0.0],
-        high: vec![1.0, 0.6, 0.2 + 0.1 * m as f64],
+        high: vec![1.0, 0.6, 0.25 + 0.125 * m as f64],
     };
     let (_, view, shape) = common::views().remove(0);
     ComparisonReport {
@@ -132,8 +132,7 @@ fn the_terminal_shows_means_intervals_ranks_and_marks() {
     let mut report = comparison(2, 1, "m");
     report.metrics[0].is_up = true;
     let text = render_comparison_terminal(&report, &TerminalOptions::default());
-    for needed in
-        ["mmetric0 ↑", "0.100 [ 0.050, 0.150] 2~", "(m2)", "W 0.25", "not better than random", "! m"]
+    for needed in ["mmetric0 ↑", "0.125  [0.06", "] 2~", "(m2)", "W 0.25", "not better than random", "! m"]
     {
         assert!(text.contains(needed), "{needed:?} is missing in\n{text}");
     }

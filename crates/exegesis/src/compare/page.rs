@@ -104,7 +104,7 @@ fn facts(record: &Comparison) -> Vec<(String, String)> {
     let right = record.samples.iter().filter(|s| s.truth.is_some() && s.truth == s.prediction).count();
     let mut all = vec![
         ("Model", file_name(&record.model).to_string()),
-        ("Data", record.data.source.clone()),
+        ("Data", record.data.source.split(", ").map(file_name).collect::<Vec<_>>().join(", ")),
         ("Samples", record.samples.len().to_string()),
         ("Features per sample", format!("{features} ({})", record.data.modality.name())),
         ("Explained", target(&record.target)),

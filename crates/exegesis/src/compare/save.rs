@@ -48,7 +48,7 @@ pub fn stage(
 /// # Errors
 /// None that is known: all of both is text and numbers.
 pub fn json_value(record: &Comparison, summary: &Summary) -> Result<Value> {
-    Ok(json!({ "record": value_of(record)?, "summary": value_of(summary)? }))
+    Ok(json!({ "comparison": value_of(record)?, "summary": value_of(summary)? }))
 }
 
 /// The same without curves, for programs that read the standard output.
