@@ -49,8 +49,8 @@ pub enum Command {
     Methods(Methods),
     /// Compare methods by metrics on data: which explanation is better, and how sure that is.
     Compare(Box<Compare>),
-    /// Evaluate saved attributions (not built in this version).
-    Evaluate(Rest),
+    /// Judge saved attributions, of `explain` or of any other tool, by metrics on data.
+    Evaluate(Box<Evaluate>),
     /// List the metrics, or show one with its definition, options and analytic check.
     Metrics(Metrics),
     /// Train a LAX adapter (not built in this version).
@@ -204,6 +204,13 @@ pub struct Compare {
     /// METHOD[:key=value,...],...
     #[arg(long, value_name = "M,M,...")]
     pub methods: String,
+    #[command(flatten)]
+    pub judging: Judging,
+}
+
+/// How methods are judged, shared by `compare` and `evaluate`.
+#[derive(Args, Debug)]
+pub struct Judging {
     /// Column of a table that holds the right class.
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
@@ -242,6 +249,30 @@ pub struct Compare {
     /// Print the summary as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `exegesis evaluate`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exegesis explain model.onnx x.npy --method lime --method gradient --save maps.npz
+  exegesis evaluate model.onnx x.npy --attributions maps.npz
+  exegesis evaluate model.onnx x.npy --attributions captum.npz --attributions shap.npz --metrics morf,lerf,gini
+
+Arrays are called attribution/INPUT, or METHOD/attribution/INPUT, have the shape of the input and a row for each sample. Numbered
+files (maps-0001.npz, maps-0002.npz) are put together in the order in which they are given; others are contestants of their own.
+Metrics that ask for new maps have no value for saved ones.")]
+pub struct Evaluate {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// What was explained: as for `compare`.
+    #[arg(value_name = "DATA", required = true)]
+    pub data: Vec<String>,
+    /// .npz or .safetensors file with attributions; repeatable.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub attributions: Vec<PathBuf>,
+    #[command(flatten)]
+    pub judging: Judging,
 }
 
 /// `exegesis metrics`.

@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod compile;
 pub mod demo;
+pub mod evaluate;
 pub mod explain;
 pub mod inspect;
 pub mod methods;
@@ -24,7 +25,7 @@ use crate::net::{stop_switch, work_limit};
 pub fn not_built(command: &str) -> Result<()> {
     Err(Error::not_built(
         &format!("the command `{command}`"),
-        "Built are explain, compile, compare, inspect, methods and metrics.",
+        "Built are explain, compile, compare, evaluate, inspect, methods and metrics.",
     ))
 }
 

@@ -39,7 +39,7 @@ fn run(command: &Command, console: &Console) -> Result<()> {
         Command::Inspect(args) => commands::inspect::run(args, console),
         Command::Methods(args) => commands::methods::run(args, console),
         Command::Compare(args) => commands::compare::run(args, console),
-        Command::Evaluate(_) => commands::not_built("evaluate"),
+        Command::Evaluate(args) => commands::evaluate::run(args, console),
         Command::Metrics(args) => commands::metrics::run(args, console),
         Command::TrainLax(_) => commands::not_built("train-lax"),
     }

@@ -1,7 +1,7 @@
 //! Methods against metrics on data: which explanation is better, and how sure that is.
 //!
 //! * `data`: samples with labels and known evidence.
-//! * `contestant`: methods and controls, and the maps that they give.
+//! * `contestant`: methods and controls, and the maps that they give; `saved`: maps from files.
 //! * `subject`: what metrics may ask about one sample.
 //! * `run`: the comparison as a whole; `work`: chunk by chunk, sample by sample, method by method, metric by metric; interrupted
 //!   work is taken up again from its `journal`.
@@ -17,6 +17,7 @@ mod parquet;
 mod record;
 mod run;
 mod save;
+mod saved;
 mod subject;
 mod summary;
 mod work;
@@ -27,4 +28,5 @@ pub use page::report;
 pub use record::{Comparison, Cost, DataSummary, MethodSummary, MetricSummary, SampleSummary};
 pub use run::{CompareOptions, Comparer, Progress, modality};
 pub use save::{check_save, json_value, short_json, stage};
+pub use saved::Saved;
 pub use summary::{Cell, Flip, MeanCurve, Order, Pair, SIGNIFICANT, Summary};

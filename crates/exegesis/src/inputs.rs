@@ -269,6 +269,22 @@ pub fn read(ports: &[Port], sources: &[Source], options: &ReadOptions) -> Result
     Ok(ReadInputs { runs, remarks })
 }
 
+/// The bytes of a `.npz` or `.safetensors` file, and all its arrays by name.
+///
+/// # Errors
+/// Another kind of file, or one that can't be read.
+pub(crate) fn read_arrays(path: &Path) -> Result<(Vec<u8>, Vec<(String, Tensor)>)> {
+    let kind = kind(path)?;
+    let bytes = read_bytes(path)?;
+    let found = match kind {
+        Kind::Npz => npz::read(&bytes, |_| true),
+        Kind::Safetensors => safetensors::read(&bytes, |_| true),
+        _ => Err(Error::usage("arrays with names are needed. Give a .npz or .safetensors file.")),
+    };
+    let arrays = found.map_err(|e| e.of(format_args!("\"{}\"", path.display())))?.arrays;
+    Ok((bytes, arrays))
+}
+
 /// The inputs of a graph in one line: `"x" float32 [batch, 3, 224, 224], ...`.
 pub fn describe_ports(ports: &[Port]) -> String {
     let described: Vec<String> = ports.iter().map(describe_port).collect();

@@ -14,7 +14,7 @@ use exegesis::{
 };
 
 use super::{builder, labels, method, open, read_options, reader, run_by};
-use crate::args::Compare;
+use crate::args::{Compare, Judging};
 use crate::console::Console;
 use crate::net::{stop_switch, stoppable};
 
@@ -23,15 +23,24 @@ const METRICS: &str = "insertion,deletion,morf,lerf,abpc,gini,complexity";
 
 /// Compares, and writes what came out.
 pub fn run(args: &Compare, console: &Console) -> Result<()> {
-    for path in args.save.iter().chain([&args.output]) {
-        check_save(path)?;
-    }
+    let judging = &args.judging;
+    check(judging)?;
     let model = open(&args.model)?;
-    let (data, has_words) = data(&model, args, console)?;
-    let comparer = comparer(&model, args, &data, has_words)?;
+    let (data, has_words) = data((&model, &args.model), &args.data, judging, console)?;
+    let comparer = comparer(&model, &list(&args.methods), judging, (&data, has_words))?;
+    judge(&comparer, &data, judging, console)
+}
+
+/// Fails early if a result could not be written.
+pub fn check(args: &Judging) -> Result<()> {
+    args.save.iter().chain([&args.output]).try_for_each(|path| check_save(path))
+}
+
+/// Compares, and writes what came out.
+pub fn judge(comparer: &Comparer, data: &DataSet, args: &Judging, console: &Console) -> Result<()> {
     let saves = stoppable();
     let mut bar = console.progress("compare");
-    let (record, examples) = comparer.run(&data, &mut |event| match event {
+    let (record, examples) = comparer.run(data, &mut |event| match event {
         Progress::Explaining(_, done, total) | Progress::Judging(done, total) => bar.at(done, total),
         Progress::Planned(rows, explanations) => console.note(&format!(
             "each method and sample takes at most {rows} rows of the model and {explanations} explanations; what methods \
@@ -49,15 +58,20 @@ pub fn run(args: &Compare, console: &Console) -> Result<()> {
 }
 
 /// Methods, metrics and how they are run.
-fn comparer(model: &Model, args: &Compare, data: &DataSet, has_words: bool) -> Result<Comparer> {
+pub fn comparer(
+    model: &Model,
+    chosen: &[String],
+    args: &Judging,
+    (data, has_words): (&DataSet, bool),
+) -> Result<Comparer> {
     let labels = labels(&args.what, model)?;
     let explainer = |method: Method| -> Result<Explainer> {
         let builder = builder(model, method, &args.what, &labels)?;
         run_by(builder, &args.how, &args.reading)?.build()
     };
     let mut methods: Vec<(String, Explainer)> = vec![];
-    for text in list(&args.methods) {
-        let method = method(&text)?;
+    for text in chosen {
+        let method = method(text)?;
         let key = unique(method.name(), methods.iter().map(|(key, _)| key.as_str()));
         methods.push((key, explainer(method)?));
     }
@@ -92,6 +106,8 @@ fn comparer(model: &Model, args: &Compare, data: &DataSet, has_words: bool) -> R
                 methods.push(("edges".to_string(), explainer(method("edges")?)?));
             }
             "edges" => {}
+            // Asked for as a method already.
+            "random" if methods.iter().any(|(key, _)| key == "random") => {}
             text => controls.push(Control::parse("controls", text).map_err(|_| wanted("controls", text))?),
         }
     }
@@ -100,6 +116,7 @@ fn comparer(model: &Model, args: &Compare, data: &DataSet, has_words: bool) -> R
     Ok(Comparer {
         judge,
         methods,
+        saved: vec![],
         metrics,
         options: CompareOptions {
             operator,
@@ -115,22 +132,27 @@ fn comparer(model: &Model, args: &Compare, data: &DataSet, has_words: bool) -> R
 }
 
 /// The samples, and whether they are texts that are known by words.
-fn data(model: &Model, args: &Compare, console: &Console) -> Result<(DataSet, bool)> {
+pub fn data(
+    (model, path): (&Model, &Path),
+    data: &[String],
+    args: &Judging,
+    console: &Console,
+) -> Result<(DataSet, bool)> {
     let mut options = read_options(model, &args.reading)?;
     let is_text = |text: &String| {
         let ending = Path::new(text).extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
         matches!(ending.as_deref(), Some("txt" | "tsv"))
     };
-    let has_text = args.data.iter().any(is_text);
-    options.reader = reader(model, Some(&args.model), (&args.what, &args.reading), has_text)?;
+    let has_text = data.iter().any(is_text);
+    options.reader = reader(model, Some(path), (&args.what, &args.reading), has_text)?;
     let limit = args.limit.map(NonZeroUsize::get);
     let choices =
         LabelOptions { column: args.label_column.clone(), names: labels(&args.what, model)?, limit };
-    let found = read_labelled(model.inputs(), &args.data, &options, &choices)?;
+    let found = read_labelled(model.inputs(), data, &options, &choices)?;
     for warning in &found.read.remarks.warnings {
         console.warning(warning);
     }
-    let mut data = DataSet::new(found.read.runs, found.labels, args.data.join(", "))?;
+    let mut data = DataSet::new(found.read.runs, found.labels, data.join(", "))?;
     if let Some(masks) = found.masks {
         data = data.with_truths(masks)?;
     }

@@ -7,7 +7,7 @@ mod tables;
 
 use std::fmt::Write;
 
-use super::{STYLE, head, warnings};
+use super::{STYLE, head};
 use crate::comparison::{ComparisonReport, bytes_text, rank_text, share_text};
 use crate::svg::{agreement, curves, pareto, ranks};
 use crate::text::{duration_ms, escape, number_with, one_line};
@@ -36,7 +36,7 @@ pub fn render_comparison_html(report: &ComparisonReport) -> String {
     super::method::facts(&mut out, &shown);
     out.push_str("</header>\n");
     verdict(&mut out, report);
-    warnings(&mut out, &report.warnings);
+    warnings(&mut out, report);
     contents(&mut out, report);
     overall(&mut out, report);
     for family in 0..report.families.len() {
@@ -67,6 +67,17 @@ fn verdict(out: &mut String, report: &ComparisonReport) {
     out.push_str("</section>\n");
 }
 
+fn warnings(out: &mut String, report: &ComparisonReport) {
+    if report.warnings.is_empty() {
+        return;
+    }
+    out.push_str("<aside class=\"warning\" role=\"note\"><strong>Before you trust this</strong><ul>");
+    for warning in &report.warnings {
+        let _ = write!(out, "<li>{}</li>", marked(warning));
+    }
+    out.push_str("</ul></aside>\n");
+}
+
 /// Escaped text with `names` between backticks set as code.
 fn marked(text: &str) -> String {
     let text = escape(&one_line(text));
@@ -94,7 +105,7 @@ fn contents(out: &mut String, report: &ComparisonReport) {
         ("ranks", "Ranks", true),
         ("metrics", "Metrics", !report.metrics.is_empty()),
         ("curves", "Curves", !report.curves.is_empty()),
-        ("cost", "Cost", true),
+        ("cost", "Cost", pareto::chart(report, CHART).is_some()),
         ("agreement", "Agreement", has_agreement),
         ("differences", "Differences", !report.pairs.is_empty()),
         ("examples", "Examples", !report.examples.is_empty()),
@@ -305,20 +316,14 @@ fn curve_card(out: &mut String, report: &ComparisonReport) {
 }
 
 fn cost(out: &mut String, report: &ComparisonReport) {
-    out.push_str("<section class=\"card\" id=\"cost\"><h2>Quality against cost</h2>\n");
-    match pareto::chart(report, CHART) {
-        Some(chart) => {
-            out.push_str(
-                "<p class=\"note\">No method beats those on the dashed line in both: everything below and to the right of it \
-                 costs more and ranks no better.</p>\n",
-            );
-            out.push_str(&chart.inline("Ranks of methods by time per sample"));
-        }
-        None => {
-            out.push_str("<p class=\"note\">Two methods with ranks and times are needed for a picture.</p>\n")
-        }
+    if let Some(chart) = pareto::chart(report, CHART) {
+        out.push_str(
+            "<section class=\"card\" id=\"cost\"><h2>Quality against cost</h2>\n<p class=\"note\">No method beats those on the dashed \
+             line in both: everything below and to the right of it costs more and ranks no better.</p>\n",
+        );
+        out.push_str(&chart.inline("Ranks of methods by time per sample"));
+        out.push_str("</section>\n");
     }
-    out.push_str("</section>\n");
 }
 
 fn agreement_card(out: &mut String, report: &ComparisonReport) {

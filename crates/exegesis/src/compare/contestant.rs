@@ -6,6 +6,7 @@ use exegesis_perturb as perturb;
 use exegesis_perturb::Coalition;
 use exegesis_perturb::random::{RowKey, Stream};
 
+use super::saved::Saved;
 use crate::inputs::slice_rows;
 use crate::{Error, Explainer, Explanation, Method, Result};
 
@@ -102,12 +103,14 @@ fn leave_one_out(bench: &mut Bench<'_>, operator: Operator) -> exegesis_metrics:
 pub(super) enum Contestant<'a> {
     /// A method.
     Method(&'a Explainer),
+    /// Maps from a file.
+    Saved(&'a Saved),
     /// A control.
     Control(Control),
 }
 
 /// True if each cell of a feature has the feature's value rather than its share of it.
-fn repeats(method: &Method) -> bool {
+pub(super) fn repeats(method: &Method) -> bool {
     match method {
         Method::WhiteBox(method) => method.is_of_places() || method.name() == "edges",
         Method::BlackBox(method) => matches!(

@@ -8,7 +8,7 @@ use exegesis_report::{
 };
 
 use super::record::{Comparison, MethodSummary, MetricSummary};
-use super::summary::{Cell, SIGNIFICANT, Summary};
+use super::summary::{Cell, SIGNIFICANT, Summary, method_label, metric_label};
 
 /// Flips of order that are listed.
 const FLIPS: usize = 200;
@@ -40,7 +40,11 @@ pub fn report(record: &Comparison, summary: &Summary, examples: Vec<RowReport>) 
         metrics: record
             .metrics
             .iter()
-            .map(|entry| metric(entry, info(entry), families.iter().position(|f| *f == entry.family)))
+            .enumerate()
+            .map(|(index, entry)| ComparedMetric {
+                name: metric_label(record, index),
+                ..metric(entry, info(entry), families.iter().position(|f| *f == entry.family))
+            })
             .collect(),
         cells: summary.cells.iter().map(|of| of.iter().map(cell).collect()).collect(),
         agreement: summary.order.agreement.clone(),
@@ -64,7 +68,7 @@ pub fn report(record: &Comparison, summary: &Summary, examples: Vec<RowReport>) 
             .iter()
             .take(FLIPS)
             .map(|flip| {
-                let name = |m: usize| &record.methods[m].key;
+                let name = |m: usize| method_label(record, m);
                 format!(
                     "`{}` before `{}` by {}, after it by {}",
                     name(flip.first),
@@ -100,13 +104,13 @@ fn facts(record: &Comparison) -> Vec<(String, String)> {
     let right = record.samples.iter().filter(|s| s.truth.is_some() && s.truth == s.prediction).count();
     let mut all = vec![
         ("Model", file_name(&record.model).to_string()),
-        ("Data", record.data.source.clone()),
+        ("Data", record.data.source.split(", ").map(file_name).collect::<Vec<_>>().join(", ")),
         ("Samples", record.samples.len().to_string()),
         ("Features per sample", format!("{features} ({})", record.data.modality.name())),
         ("Explained", target(&record.target)),
         ("Taken out means", operator(&record.operator).to_string()),
     ];
-    if record.data.has_labels {
+    if record.samples.iter().any(|s| s.truth.is_some() && s.prediction.is_some()) {
         all.push(("Model is right on", format!("{right} of {} samples", record.samples.len())));
     }
     all.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
@@ -175,7 +179,7 @@ fn method(record: &Comparison, summary: &Summary, index: usize, families: &[Fami
         Some(spread(own.1))
     };
     ComparedMethod {
-        name: entry.key.clone(),
+        name: method_label(record, index),
         parameters: pairs(&entry.parameters),
         is_control: entry.is_control,
         rank: standing.and_then(|s| s.overall).map(spread),
@@ -237,7 +241,7 @@ fn curves<'a>(
                 let Some(metric) = record.metrics.get(curve.metric) else { continue };
                 let title = match curve.name == metric.key {
                     true => curve.name.clone(),
-                    false => format!("{}: {}", metric.key, curve.name),
+                    false => format!("{}: {}", metric_label(record, curve.metric), curve.name),
                 };
                 let (x_label, note) = axis(&curve.name);
                 let about = || info(metric).map(|i| i.summary.to_string()).unwrap_or_default();

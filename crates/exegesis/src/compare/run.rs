@@ -13,6 +13,7 @@ use super::contestant::Control;
 use super::data::DataSet;
 use super::journal::{Entry, Journal, Past};
 use super::record::{Comparison, Cost, DataSummary, MethodSummary, MetricSummary, SCHEMA};
+use super::saved::Saved;
 use super::work::Work;
 use crate::explainer::{Probe, Surroundings};
 use crate::explanation::rfc3339;
@@ -58,6 +59,8 @@ pub struct Comparer {
     pub judge: Explainer,
     /// The methods, with unique names.
     pub methods: Vec<(String, Explainer)>,
+    /// Maps from files, with unique names.
+    pub saved: Vec<Saved>,
     /// The metrics, with unique names.
     pub metrics: Vec<(String, Box<dyn Metric>)>,
     /// How it is done.
@@ -117,6 +120,7 @@ impl Comparer {
             examples: vec![],
             warnings: vec![],
         };
+        work.warnings.extend(self.saved.iter().flat_map(|saved| saved.warnings.clone()));
         for chunk in data.chunks(AT_ONCE)? {
             work.chunk(&chunk, progress)?;
         }
@@ -136,7 +140,10 @@ impl Comparer {
             )),
         }
         let kept = kept.unwrap_or_default();
-        let mut values = vec![vec![vec![]; self.metrics.len()]; kept.len() + self.options.controls.len()];
+        let mut values = vec![
+            vec![vec![]; self.metrics.len()];
+            kept.len() + self.saved.len() + self.options.controls.len()
+        ];
         let mut costs = vec![Cost::default(); kept.len()];
         for entry in &entries {
             for (own, all) in entry.values.iter().zip(&mut values) {
@@ -190,6 +197,14 @@ impl Comparer {
                 cost: *cost,
             }
         };
+        let of_saved = |saved: &Saved| MethodSummary {
+            key: saved.key.clone(),
+            name: "saved".to_string(),
+            parameters: vec![("sha256".to_string(), saved.sha256.clone())],
+            is_control: false,
+            is_signed: saved.is_signed(),
+            cost: Cost::default(),
+        };
         let of_control = |control: &Control| MethodSummary {
             key: control.name().to_string(),
             name: control.name().to_string(),
@@ -198,7 +213,8 @@ impl Comparer {
             is_signed: *control == Control::LeaveOneOut,
             cost: Cost::default(),
         };
-        kept.iter().zip(costs).map(of_method).chain(self.options.controls.iter().map(of_control)).collect()
+        let methods = kept.iter().zip(costs).map(of_method).chain(self.saved.iter().map(of_saved));
+        methods.chain(self.options.controls.iter().map(of_control)).collect()
     }
 
     /// Everything that the values depend on.
@@ -218,6 +234,7 @@ impl Comparer {
             let method = explainer.method();
             parts.push(format!("{}:{}", method.name(), pairs(method.parameters())));
         }
+        parts.extend(self.saved.iter().map(|saved| format!("{}:{}", saved.key, saved.sha256)));
         parts.extend(self.options.controls.iter().map(|control| control.name().to_string()));
         for (_, metric) in &self.metrics {
             let info = metric.info();

@@ -94,6 +94,33 @@ impl Summary {
     }
 }
 
+/// What readers call metric `index`: its name, with the options in which it differs from the first one of that name.
+pub(super) fn metric_label(record: &Comparison, index: usize) -> String {
+    let all = record.metrics.iter().map(|m| (m.name.as_str(), m.parameters.as_slice()));
+    label(&record.metrics[index].key, all, index)
+}
+
+/// The same of a method.
+pub(super) fn method_label(record: &Comparison, index: usize) -> String {
+    let all = record.methods.iter().map(|m| (m.name.as_str(), m.parameters.as_slice()));
+    label(&record.methods[index].key, all, index)
+}
+
+fn label<'a>(
+    key: &str,
+    mut all: impl Iterator<Item = (&'a str, &'a [(String, String)])> + Clone,
+    index: usize,
+) -> String {
+    let Some((name, own)) = all.clone().nth(index) else { return key.to_string() };
+    let first = all.find(|(other, _)| *other == name).map(|(_, parameters)| parameters).unwrap_or_default();
+    let other = own.iter().filter(|pair| !first.contains(pair));
+    let options: Vec<String> = other.map(|(key, value)| format!("{key}={value}")).collect();
+    match options.is_empty() || !key.contains('#') {
+        true => key.to_string(),
+        false => format!("{name} {}", options.join(" ")),
+    }
+}
+
 /// Numbers of the methods that are ranked: all but controls.
 fn contenders(methods: &[MethodSummary]) -> Vec<usize> {
     (0..methods.len()).filter(|m| !methods[*m].is_control).collect()

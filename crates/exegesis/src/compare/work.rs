@@ -75,7 +75,11 @@ impl<'a> Work<'a> {
         let mut number = 0..costs.len();
         costs.retain(|_| number.next().is_some_and(|m| is_kept(&m)));
         for sample in chunk.samples.iter().take(inputs.rows()).take(wanted) {
-            self.examples.extend(example(&said, sample.row)?);
+            let mut row = example(&said, sample.row)?;
+            if let Some(row) = &mut row {
+                self.comparer.saved.iter().for_each(|saved| saved.draw(sample.index, row));
+            }
+            self.examples.extend(row);
         }
         if is_known {
             let own = self.past.entries.iter().filter(|e| chunk.samples.iter().any(|s| s.index == e.sample));
@@ -85,6 +89,7 @@ impl<'a> Work<'a> {
         let comparer = self.comparer;
         let mut contestants: Vec<Contestant<'_>> =
             kept.iter().map(|m| Contestant::Method(&comparer.methods[*m].1)).collect();
+        contestants.extend(comparer.saved.iter().map(Contestant::Saved));
         contestants.extend(comparer.options.controls.iter().map(|c| Contestant::Control(*c)));
         let surroundings = Arc::clone(&self.surroundings);
         let comparer: &'a Comparer = comparer;
@@ -177,7 +182,7 @@ impl<'a> Work<'a> {
         }
         let kept: Vec<usize> =
             (0..said.len()).filter(|m| reasons.iter().all(|reason| reason.method != *m)).collect();
-        if kept.is_empty() && self.comparer.options.controls.is_empty() {
+        if kept.is_empty() && self.comparer.saved.is_empty() && self.comparer.options.controls.is_empty() {
             let text = format!("no method is left: {}", self.warnings.join("; "));
             return Err(Error::new(ErrorKind::NoRule, text));
         }
@@ -210,6 +215,8 @@ impl<'a> Work<'a> {
             let cells = self.rarity(inputs, &input, sample);
             features.sums(std::slice::from_ref(&cells))
         });
+        let own: Vec<(String, usize)> =
+            probe.own().iter().map(|(name, tensor)| (name.clone(), tensor.len())).collect();
         let surroundings = Arc::clone(&self.surroundings);
         let mut examined = Examined {
             probe,
@@ -228,6 +235,7 @@ impl<'a> Work<'a> {
                 Contestant::Control(control) => {
                     Ok(control.map(&mut bench, (operator, key), rarity.as_deref()).map_err(|e| told(&e))?)
                 }
+                Contestant::Saved(saved) => Ok(saved.map(sample.index, &own, &features)?),
                 Contestant::Method(explainer) => match &said[index] {
                     Ok(explanation) => Ok(map_of(explanation, sample.row, &features, explainer.method())?),
                     Err(reason) => Err(reason.clone()),

@@ -5,7 +5,7 @@ use exegesis_metrics::statistics::median;
 
 use super::super::record::Comparison;
 use super::order::operator_of;
-use super::{SIGNIFICANT, Summary, contenders};
+use super::{SIGNIFICANT, Summary, contenders, method_label, metric_label};
 
 /// Chance of being first above which a winner is named without reservation.
 const SURE: f64 = 0.95;
@@ -19,7 +19,7 @@ const GAP: f64 = 0.05;
 /// What came out.
 pub(super) fn verdict(record: &Comparison, summary: &Summary) -> Vec<String> {
     let mut all = vec![];
-    let name = |m: usize| record.methods[m].key.as_str();
+    let name = |m: usize| method_label(record, m);
     let mut ranked: Vec<(usize, f64)> = contenders(&record.methods)
         .into_iter()
         .filter_map(|m| Some((m, summary.standing(m)?.overall?.median)))
@@ -32,7 +32,7 @@ pub(super) fn verdict(record: &Comparison, summary: &Summary) -> Vec<String> {
             all.push(format!("`{}` stands alone: there is nothing to rank it against.", name(*only)))
         }
         [(best, rank), rest @ ..] if !order.is_disputed() => {
-            let level: Vec<&str> = rest.iter().filter(|(_, r)| r == rank).map(|(m, _)| name(*m)).collect();
+            let level: Vec<String> = rest.iter().filter(|(_, r)| r == rank).map(|(m, _)| name(*m)).collect();
             let first = order.first.get(*best).copied().flatten().unwrap_or(0.0);
             let chance = format!("first in {} of resampled data sets", share(first));
             all.push(match (level.is_empty(), first >= SURE) {
@@ -77,7 +77,7 @@ fn best_of_families(record: &Comparison, summary: &Summary) -> Vec<String> {
         let names: Vec<String> = medians
             .iter()
             .filter(|(_, rank)| *rank == best)
-            .map(|(m, _)| format!("`{}`", record.methods[*m].key))
+            .map(|(m, _)| format!("`{}`", method_label(record, *m)))
             .collect();
         if medians.len() < 2 {
             continue;
@@ -111,7 +111,7 @@ pub(super) fn warnings(record: &Comparison, summary: &Summary) -> Vec<String> {
         let mean = |method: usize| summary.cells[method][index].estimate.map(|e| e.mean);
         let names = |is_meant: &dyn Fn(usize) -> bool| {
             let own = contenders(&record.methods).into_iter().filter(|m| is_meant(*m));
-            own.map(|m| format!("`{}`", record.methods[m].key)).collect::<Vec<_>>().join(", ")
+            own.map(|m| format!("`{}`", method_label(record, m))).collect::<Vec<_>>().join(", ")
         };
         match metric.id.as_str() {
             "N1" | "N2" => {
@@ -120,7 +120,7 @@ pub(super) fn warnings(record: &Comparison, summary: &Summary) -> Vec<String> {
                     all.push(format!(
                         "{found}: maps hardly change when the weights of the model are made random ({} of {UNMOVED} or more), so \
                          they say little about this model",
-                        metric.key
+                        metric_label(record, index)
                     ));
                 }
             }
@@ -136,10 +136,14 @@ pub(super) fn warnings(record: &Comparison, summary: &Summary) -> Vec<String> {
             _ => {}
         }
         if let Some(reason) = &metric.left_out {
-            all.push(format!("`{}` is left out: {reason}", metric.key));
+            all.push(format!("`{}` is left out: {reason}", metric_label(record, index)));
         }
     }
-    let wrong = record.samples.iter().filter(|s| s.truth.is_some() && s.prediction != s.truth).count();
+    let wrong = record
+        .samples
+        .iter()
+        .filter(|s| s.truth.is_some() && s.prediction.is_some() && s.prediction != s.truth)
+        .count();
     if wrong > 0 {
         all.push(format!("the model is wrong on {wrong} of {n} samples; their maps explain mistakes"));
     }
@@ -147,7 +151,7 @@ pub(super) fn warnings(record: &Comparison, summary: &Summary) -> Vec<String> {
     let turned = summary.order.flips.iter().filter(|f| f.is_of_operators);
     let mut pairs: Vec<String> = turned
         .map(|f| {
-            let name = |m: usize| &record.methods[m].key;
+            let name = |m: usize| method_label(record, m);
             format!("`{}` beats `{}` by {}, not by {}", name(f.first), name(f.second), f.here, f.there)
         })
         .collect();
@@ -167,18 +171,18 @@ fn not_better_than_random(record: &Comparison, summary: &Summary) -> Vec<String>
         return all;
     }
     for method in contenders(&record.methods) {
-        let judged: Vec<(&str, bool)> = summary.cells[method]
+        let judged: Vec<(String, bool)> = summary.cells[method]
             .iter()
-            .zip(&record.metrics)
-            .filter_map(|(cell, metric)| Some((metric.key.as_str(), cell.beats_random()?)))
+            .enumerate()
+            .filter_map(|(metric, cell)| Some((metric_label(record, metric), cell.beats_random()?)))
             .collect();
         let lost: Vec<String> =
-            judged.iter().filter(|(_, beats)| !beats).map(|(key, _)| (*key).to_string()).collect();
+            judged.iter().filter(|(_, beats)| !beats).map(|(key, _)| key.clone()).collect();
         if !lost.is_empty() {
             let every = if lost.len() == judged.len() { "every metric that can tell: " } else { "" };
             all.push(format!(
                 "`{}` is not better than random numbers (p < .05) by {every}{}",
-                record.methods[method].key,
+                method_label(record, method),
                 some(&lost, 6)
             ));
         }
