@@ -79,14 +79,15 @@ fn rationales_of_a_linear_model() {
 
 #[test]
 fn infidelity_of_a_linear_model() {
-    for metric in ["infidelity", "infidelity:attribution=local", "infidelity:perturbation=mask"] {
+    for metric in ["infidelity", "infidelity:attribution=local", "infidelity:perturbation=gaussian"] {
         assert_value(&judge(metric, &mut lin(), &TRUE), 0.0, 1e-12);
     }
     let wrong = [5.0, 3.0, 2.0, 1.0];
-    assert_value(&judge("infidelity:draws=60000", &mut lin(), &wrong), 0.04, 1e-3);
+    assert_value(&judge("infidelity:draws=60000,attribution=local", &mut lin(), &wrong), 0.04, 1e-3);
     // One of four subsets of one feature is wrong by 1.
     assert_value(&judge("infidelity:perturbation=mask", &mut lin(), &wrong), 0.25, 1e-12);
     let scaled = TRUE.map(|v| 7.0 * v);
+    assert_value(&judge("infidelity:perturbation=gaussian,draws=60000", &mut lin(), &wrong), 0.04, 1e-3);
     assert_value(&judge("infidelity:scaled=on", &mut lin(), &scaled), 0.0, 1e-12);
 }
 
@@ -95,9 +96,10 @@ fn infidelity_of_a_linear_model() {
 fn infidelity_tells_effects_from_slopes() {
     let mut subject = Formula::new(&[2.0, -0.5, 0.0], &[0.0; 3], |x| 3.0 * x[0] + 4.0 * x[1] + 5.0 * x[2]);
     let (effects, slopes) = ([6.0, -2.0, 0.0], [3.0, 4.0, 5.0]);
+    assert_value(&judge("infidelity:perturbation=gaussian", &mut subject, &effects), 0.0, 1e-12);
     assert_value(&judge("infidelity", &mut subject, &effects), 0.0, 1e-12);
     assert_value(&judge("infidelity:attribution=local", &mut subject, &slopes), 0.0, 1e-12);
-    assert!(judge("infidelity", &mut subject, &slopes).value.unwrap() > 0.1);
+    assert!(judge("infidelity:perturbation=gaussian", &mut subject, &slopes).value.unwrap() > 0.1);
     assert!(judge("infidelity:attribution=local", &mut subject, &effects).value.unwrap() > 0.1);
 }
 

@@ -31,9 +31,10 @@ pub(super) const INFO: MetricInfo = MetricInfo {
     parameters: &[
         ParameterInfo {
             name: "perturbation",
-            default: "gaussian",
-            values: "gaussian, mask",
-            doc: "gaussian: every feature is moved; mask: a fifth of the features at random is taken out by the operator",
+            default: "auto",
+            values: "auto, gaussian, mask",
+            doc: "gaussian: every feature is moved; mask: a fifth of the features at random is taken out by the operator; auto: \
+                  gaussian for slopes, mask for effects, whose slopes phi / (x - b) are unstable where x is near b",
         },
         ParameterInfo {
             name: "attribution",
@@ -67,8 +68,10 @@ pub(super) const INFO: MetricInfo = MetricInfo {
 choices! {
     /// What is done to the sample.
     Perturbation {
-        /// Noise on every feature.
+        /// What suits the attribution.
         #[default]
+        Auto = "auto",
+        /// Noise on every feature.
         Gaussian = "gaussian",
         /// Features are taken out.
         Mask = "mask",
@@ -101,7 +104,7 @@ pub struct Infidelity {
 impl Default for Infidelity {
     fn default() -> Self {
         Self {
-            perturbation: Perturbation::Gaussian,
+            perturbation: Perturbation::Auto,
             attribution: Attribution::Global,
             sd: 0.2,
             draws: 200,
@@ -140,7 +143,7 @@ fn slopes(
     attribution: Attribution,
     (features, phi): (&Features, &[f64]),
     cells: &[f64],
-    (baseline, range): (&[f64], f64),
+    (baseline, ranges): (&[f64], &[f64]),
 ) -> (Vec<f64>, Vec<bool>) {
     let owners = owners(features);
     let has_owner = |cell: usize| owners.get(cell).is_some_and(|p| *p != FROZEN);
@@ -148,8 +151,9 @@ fn slopes(
         return (phi.to_vec(), (0..cells.len()).map(has_owner).collect());
     }
     let gap = |cell: usize| cells[cell] - baseline.get(cell).copied().unwrap_or(0.0);
+    let range = |cell: usize| ranges.get(cell).copied().unwrap_or(1.0);
     let moves: Vec<bool> =
-        (0..cells.len()).map(|cell| has_owner(cell) && gap(cell).abs() > NEAR * range).collect();
+        (0..cells.len()).map(|cell| has_owner(cell) && gap(cell).abs() > NEAR * range(cell)).collect();
     // A feature's effect is split evenly over its moved cells, each of which is moved alike: the mean of 1 / (x - b).
     let mut inverse = vec![(0.0, 0usize); phi.len()];
     for cell in (0..cells.len()).filter(|cell| moves[*cell]) {
@@ -162,6 +166,14 @@ fn slopes(
 }
 
 impl Infidelity {
+    fn is_mask(&self) -> bool {
+        match self.perturbation {
+            Perturbation::Auto => self.attribution == Attribution::Global,
+            Perturbation::Gaussian => false,
+            Perturbation::Mask => true,
+        }
+    }
+
     fn keep(&self, view: &View<'_>) -> Vec<Coalition> {
         let n = view.features.count();
         let size = if n > 10_000 { 224 } else { (n / 5).max(1) };
@@ -173,7 +185,7 @@ impl Infidelity {
         let operator = self.operator.of(view.operator);
         let full = bench.clean(operator)?.score(self.score);
         let phi = &view.map.values;
-        if self.perturbation == Perturbation::Mask {
+        if self.is_mask() {
             let keep = self.keep(view);
             let answers = bench.ask(operator, &keep)?;
             let falls = answers.iter().map(|a| full - a.score(self.score)).collect();
@@ -184,8 +196,14 @@ impl Infidelity {
             Attribution::Global => bench.subject().baseline_cells()?,
             Attribution::Local => vec![],
         };
-        let range = bench.subject().range();
-        let (slopes, moves) = slopes(self.attribution, (view.features, phi), &cells, (&baseline, range));
+        let ranges = bench.subject().ranges()?;
+        let (slopes, moves) = slopes(self.attribution, (view.features, phi), &cells, (&baseline, &ranges));
+        // All cells of a feature are moved alike, by the widest of their ranges.
+        let mut widths = vec![0.0f64; slopes.len()];
+        for (cell, owner) in owners(view.features).iter().enumerate().filter(|(_, o)| **o != FROZEN) {
+            let width = &mut widths[*owner as usize];
+            *width = width.max(ranges.get(cell).copied().unwrap_or(0.0));
+        }
         let owners = owners(view.features);
         let (mut forecasts, mut falls) = (vec![], vec![]);
         let numbers: Vec<u64> = (0..self.draws as u64).collect();
@@ -194,7 +212,7 @@ impl Infidelity {
             let mut deltas = vec![];
             for draw in part {
                 let mut random = Stream::new(view.key, "gaussian moves", *draw);
-                let noise: Vec<f64> = slopes.iter().map(|_| self.sd * range * random.normal()).collect();
+                let noise: Vec<f64> = widths.iter().map(|width| self.sd * width * random.normal()).collect();
                 forecasts.push(noise.iter().zip(&slopes).map(|(i, s)| i * s).sum());
                 let delta = |cell: usize| if moves[cell] { -noise[owners[cell] as usize] } else { 0.0 };
                 deltas.push((0..cells.len()).map(delta).collect::<Vec<f64>>());
@@ -216,14 +234,14 @@ impl Metric for Infidelity {
 
     fn questions(&self, view: &View<'_>) -> Vec<Question> {
         let mut keep = vec![Coalition::full(view.features.count())];
-        if self.perturbation == Perturbation::Mask {
+        if self.is_mask() {
             keep.extend(self.keep(view));
         }
         questions(self.operator.of(view.operator), keep).collect()
     }
 
     fn other_rows(&self, _view: &View<'_>) -> usize {
-        if self.perturbation == Perturbation::Gaussian { self.draws } else { 0 }
+        if self.is_mask() { 0 } else { self.draws }
     }
 
     fn evaluate(&self, view: &View<'_>, bench: &mut Bench<'_>) -> Result<Outcome> {
