@@ -132,6 +132,14 @@ impl<'a> Bench<'a> {
         self.in_parts(draws, |subject, part| subject.drawn(part))
     }
 
+    /// As [`Subject::drawn_together`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn drawn_together(&mut self, draws: &[(Vec<usize>, u64)]) -> Result<Vec<Answer>> {
+        self.in_parts(draws, |subject, part| subject.drawn_together(part))
+    }
+
     fn in_parts<T>(
         &mut self,
         questions: &[T],

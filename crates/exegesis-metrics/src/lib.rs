@@ -25,7 +25,7 @@ pub mod localisation;
 mod map;
 mod metric;
 pub mod msi;
-mod operator;
+pub mod operator;
 pub mod order;
 mod outcome;
 pub mod randomisation;

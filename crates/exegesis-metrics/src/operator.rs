@@ -1,6 +1,15 @@
 //! What stands in for features that are taken out, and which form of the score is looked at.
 
+//!
+//! What operators that look at more than a cell make of a sample: `blur` and `impute`.
+
+mod blur;
+mod impute;
+
 use exegesis_catalogue::{ParameterInfo, choices};
+
+pub use blur::blur;
+pub use impute::{Solver, impute};
 
 choices! {
     /// What stands in for features that are taken out.
@@ -14,6 +23,8 @@ choices! {
         Blur = "blur",
         /// Mean and noise of each channel; the score is averaged over 4 draws.
         Noise = "noise",
+        /// Uniform noise over the range of each channel of the data; the score is averaged over 4 draws.
+        Uniform = "uniform",
         /// Pixels solved from their neighbours (ROAD).
         Impute = "impute",
         /// Nothing: tokens are taken out, the text gets shorter.
@@ -45,6 +56,8 @@ choices! {
         Blur = "blur",
         /// See [`Operator::Noise`].
         Noise = "noise",
+        /// See [`Operator::Uniform`].
+        Uniform = "uniform",
         /// See [`Operator::Impute`].
         Impute = "impute",
         /// See [`Operator::Delete`].
@@ -67,7 +80,7 @@ impl OperatorChoice {
     pub const PARAMETER: ParameterInfo = ParameterInfo {
         name: "operator",
         default: "run",
-        values: "run, zero, mean, blur, noise, impute, delete, mask, pad, median, background, linear",
+        values: "run, zero, mean, blur, noise, uniform, impute, delete, mask, pad, median, background, linear",
         doc: "what stands in for features that are taken out; run: the operator of the whole comparison",
     };
 

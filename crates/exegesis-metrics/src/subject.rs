@@ -108,6 +108,24 @@ pub trait Subject {
         Ok(vec![self.range(); self.cells()?.len()])
     }
 
+    /// Of regression the standard deviation of the output over the data, where it is known; `None` of other tasks.
+    fn output_deviation(&mut self) -> Option<f64> {
+        None
+    }
+
+    /// The segment of each feature, of about `count` segments of similar colour (of series windows).
+    ///
+    /// # Errors
+    /// Data without places.
+    fn segments(&mut self, _count: usize) -> Result<Vec<usize>> {
+        Err(Error::NotApplicable("this input has no segments".to_string()))
+    }
+
+    /// Of methods that explain by a surrogate of values and importances (SLALOM), both per feature.
+    fn values_and_importances(&self, _method: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+        None
+    }
+
     /// Scores at `x + delta`, each of the length of [`Subject::cells`].
     ///
     /// # Errors
@@ -121,6 +139,14 @@ pub trait Subject {
     /// # Errors
     /// Data without a distribution to draw from.
     fn drawn(&mut self, _draws: &[(usize, u64)]) -> Result<Vec<Answer>> {
+        Err(Error::NotApplicable("there is no distribution to draw features from".to_string()))
+    }
+
+    /// The same where sets of features are replaced by one draw together.
+    ///
+    /// # Errors
+    /// As [`Subject::drawn`].
+    fn drawn_together(&mut self, _draws: &[(Vec<usize>, u64)]) -> Result<Vec<Answer>> {
         Err(Error::NotApplicable("there is no distribution to draw features from".to_string()))
     }
 

@@ -75,6 +75,7 @@ impl Area {
     fn set(&mut self, key: &str, value: &str) -> Read<()> {
         match key {
             "steps" => self.steps = count(key, value, 4096)?,
+            "operator" if value == "auto" => self.operator = None,
             "operator" => self.operator = Some(OperatorChoice::parse(key, value)?),
             "score" => self.score = ScoreForm::parse(key, value)?,
             "normalised" => self.normalised = on_off(key, value)?,

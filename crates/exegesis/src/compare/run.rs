@@ -277,8 +277,8 @@ fn usual_operator(modality: Modality, probe: &Probe<'_>) -> Operator {
         Modality::Image => Operator::Zero,
         Modality::Text if probe.has_mask_token() => Operator::Mask,
         Modality::Text => Operator::Delete,
-        Modality::Table => Operator::Mean,
-        Modality::Series => Operator::Mean,
+        Modality::Table => Operator::Median,
+        Modality::Series => Operator::Linear,
     }
 }
 

@@ -26,6 +26,8 @@ use crate::{Error, ErrorKind, Inputs};
 pub(super) struct Examined<'a, 'p, 'c> {
     pub probe: &'a mut Probe<'p>,
     pub features: Features,
+    /// What stands in unless a metric says otherwise.
+    pub operator: Operator,
     /// The methods.
     pub again: &'a mut Again<'c>,
     /// Which sample it is, and the rows of its chunk.
@@ -174,6 +176,35 @@ impl Subject for Examined<'_, '_, '_> {
             ));
         }
         Ok(ranges)
+    }
+
+    fn blended(&mut self, operator: Operator, masks: &[Vec<f64>]) -> Result<Vec<Answer>> {
+        self.probe.blended(operator, masks).map_err(told)
+    }
+
+    fn baseline_cells(&self) -> Result<Vec<f64>> {
+        self.probe.baseline_cells(self.operator).map_err(told)
+    }
+
+    fn moved(&mut self, deltas: &[Vec<f64>]) -> Result<Vec<Answer>> {
+        self.probe.moved(deltas).map_err(told)
+    }
+
+    fn drawn(&mut self, draws: &[(usize, u64)]) -> Result<Vec<Answer>> {
+        let sets: Vec<(Vec<usize>, u64)> = draws.iter().map(|(f, draw)| (vec![*f], *draw)).collect();
+        self.probe.drawn(&sets).map_err(told)
+    }
+
+    fn drawn_together(&mut self, draws: &[(Vec<usize>, u64)]) -> Result<Vec<Answer>> {
+        self.probe.drawn(draws).map_err(told)
+    }
+
+    fn segments(&mut self, count: usize) -> Result<Vec<usize>> {
+        self.probe.segments(count).map_err(told)
+    }
+
+    fn output_deviation(&mut self) -> Option<f64> {
+        self.probe.output_deviation()
     }
 
     fn explained_at(&mut self, method: usize, deltas: &[Vec<f64>]) -> Result<Vec<Moved>> {

@@ -221,6 +221,7 @@ impl<'a> Work<'a> {
         let mut examined = Examined {
             probe,
             features: features.clone(),
+            operator,
             again,
             sample: *sample,
             inputs,

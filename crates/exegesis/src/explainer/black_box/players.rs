@@ -225,6 +225,14 @@ fn as_picture(input: &Seen) -> Result<Places> {
     Places::new(input.shape.clone(), &[0, 1]).map_err(|e| Error::usage(format!("{e}.")))
 }
 
+/// Red, green and blue of each pixel, of a picture.
+pub(super) fn colours_of(input: &Seen) -> Option<Vec<[f64; 3]>> {
+    match &input.kind {
+        Kind::Picture(image) => Some(colours(image)),
+        _ => None,
+    }
+}
+
 /// Red, green and blue of each pixel.
 fn colours(image: &ImageView) -> Vec<[f64; 3]> {
     let channels = image.channels.max(1);

@@ -1,15 +1,24 @@
 //! One row of a model under examination: its features, and what the model says where some of them are taken out. The target is
 //! that of the clean row.
+//!
+//! * `operators`: what stands in for what is taken out.
+//! * `moves`: changed rows that are no masks.
+
+mod moves;
+mod operators;
 
 use std::sync::Arc;
 
 use exegesis_attribute::{Part, Score, Task};
 use exegesis_graph::Tensor;
+use exegesis_metrics::operator::{Solver, impute};
 use exegesis_metrics::{Answer, Features, Modality, Operator};
 use exegesis_perturb as perturb;
-use exegesis_perturb::random::RowKey;
-use exegesis_perturb::{Coalition, Imputer, Places};
+use exegesis_perturb::random::{RowKey, Stream};
+use exegesis_perturb::{Coalition, FROZEN, Places};
 use rustc_hash::FxHashMap;
+
+use operators::{Made, NOISE_DRAWS};
 
 use super::players::{self, Kind};
 use super::scorer::{Scorer, numbers};
@@ -24,8 +33,15 @@ pub(crate) struct Surroundings {
     pub rows: Option<Inputs>,
 }
 
-/// Rows of noise that a score is averaged over.
-const NOISE_DRAWS: usize = 4;
+/// Deviation of the noise on imputed pixels, in the model's normalised space.
+const IMPUTED_NOISE: f64 = 0.01;
+
+impl Surroundings {
+    /// Rows of the data that scores are averaged over.
+    fn background_rows(&self) -> usize {
+        self.rows.as_ref().map_or(1, Inputs::rows).min(operators::BACKGROUND_ROWS)
+    }
+}
 
 /// Asks the model about the rows of an input, one after the other.
 pub(crate) struct Probe<'a> {
@@ -36,6 +52,8 @@ pub(crate) struct Probe<'a> {
     row: Option<Row>,
     /// Stands for the row in random numbers.
     key: RowKey,
+    /// Of regression the spread of the output, once it is known.
+    deviation: Option<f64>,
 }
 
 /// The row at hand.
@@ -44,7 +62,9 @@ struct Row {
     /// Where cells are, per explained input; none of texts.
     places: Vec<Places>,
     tokens: Option<Tokens>,
-    imputers: FxHashMap<Operator, Imputer>,
+    /// Red, green and blue of each place of a picture.
+    colours: Option<Vec<[f64; 3]>>,
+    made: FxHashMap<Operator, Made>,
 }
 
 impl Explainer {
@@ -70,17 +90,14 @@ impl Explainer {
         let clean: Arc<_> = Arc::clone(&clean);
         let scorer = Scorer::new(self, request, inputs, (&clean, &results))?;
         let key = RowKey { seed: self.settings.seed, row: 0 };
-        let mut probe = Probe { explainer: self, scorer, task: explained.task, surroundings, row: None, key };
+        let task = explained.task;
+        let mut probe =
+            Probe { explainer: self, scorer, task, surroundings, row: None, key, deviation: None };
         body(&mut probe)
     }
 }
 
 impl Probe<'_> {
-    /// Rows that can be asked about.
-    pub fn rows(&self) -> usize {
-        self.scorer.rows()
-    }
-
     /// Turns to a row, which `key` stands for in random numbers.
     ///
     /// # Errors
@@ -96,7 +113,8 @@ impl Probe<'_> {
                 let tokens = Tokens::of(self.explainer, &method, &self.scorer)?;
                 let players = tokens.players(&self.scorer)?;
                 let features = Features { players, modality: Modality::Text, names: vec![] };
-                Row { features, places: vec![], tokens: Some(tokens), imputers: FxHashMap::default() }
+                let (tokens, made) = (Some(tokens), FxHashMap::default());
+                Row { features, places: vec![], tokens, colours: None, made }
             }
             false => {
                 let chosen = players::players(self.explainer, &method, &self.scorer)?;
@@ -107,8 +125,12 @@ impl Probe<'_> {
                     _ => Modality::Table,
                 };
                 let features = Features { players: chosen.players, modality, names: vec![] };
+                let colours = match chosen.seen.as_slice() {
+                    [seen] => players::colours_of(seen),
+                    _ => None,
+                };
                 let places = chosen.seen.into_iter().map(|seen| seen.places).collect();
-                Row { features, places, tokens: None, imputers: FxHashMap::default() }
+                Row { features, places, tokens: None, colours, made: FxHashMap::default() }
             }
         });
         Ok(())
@@ -136,11 +158,6 @@ impl Probe<'_> {
         self.scorer.own()
     }
 
-    /// Where the cells of each explained input are; none of texts.
-    pub fn places(&self) -> &[Places] {
-        self.row.as_ref().map_or(&[], |row| &row.places)
-    }
-
     /// The input that holds the text, of texts.
     pub fn token_input(&self) -> Option<String> {
         Some(self.row.as_ref()?.tokens.as_ref()?.input.clone())
@@ -154,7 +171,8 @@ impl Probe<'_> {
     /// Rows of the model that a question takes.
     pub fn rows_per_question(&self, operator: Operator) -> usize {
         match operator {
-            Operator::Noise => NOISE_DRAWS,
+            Operator::Noise | Operator::Uniform => NOISE_DRAWS,
+            Operator::Background => self.surroundings.background_rows(),
             _ => 1,
         }
     }
@@ -164,7 +182,7 @@ impl Probe<'_> {
     /// # Errors
     /// An operator that is not for this kind of data; a run that fails.
     pub fn masked(&mut self, operator: Operator, keep: &[Coalition]) -> Result<Vec<Answer>> {
-        let row = self.row.as_mut().ok_or_else(|| Error::usage("no row is chosen."))?;
+        let row = self.row.as_ref().ok_or_else(|| Error::usage("no row is chosen."))?;
         if let (Operator::Delete, Some(tokens)) = (operator, &row.tokens) {
             let sequence = |keep: &Coalition| {
                 let mut kept: Vec<usize> =
@@ -176,18 +194,88 @@ impl Probe<'_> {
             let scores = self.scorer.sequences(tokens, &list).map_err(|e| self.scorer.error(e))?;
             return Ok(self.answers(&scores, 1));
         }
-        if !row.imputers.contains_key(&operator) {
-            let made = imputer(operator, row, &self.scorer, self.surroundings, self.key)?;
-            row.imputers.insert(operator, made);
+        if operator == Operator::Impute {
+            let batch = self.imputed(keep)?;
+            return self.predicted(&batch);
         }
+        self.make(operator)?;
         let row = self.row.as_ref().ok_or_else(|| Error::usage("no row is chosen."))?;
-        let imputer = row.imputers.get(&operator).ok_or_else(|| Error::usage("no operator is chosen."))?;
-        let batch = imputer
+        let made = row.made.get(&operator).ok_or_else(|| Error::usage("no operator is chosen."))?;
+        let mut batch = made
+            .imputer
             .impute(self.scorer.own(), &row.features.players, keep)
             .map_err(|e| Error::usage(format!("{e}.")))?;
-        let per = imputer.rows_per_coalition();
+        if let (Some(name), Some(tokens)) = (&made.attention, &row.tokens) {
+            batch.push((name.clone(), self.attention(name, tokens, keep)?));
+        }
+        let per = made.imputer.rows_per_coalition();
         let scores = self.scorer.predict(&batch).map_err(|e| self.scorer.error(e))?;
         Ok(self.answers(&scores, per))
+    }
+
+    /// Makes what stands in, once per row and operator.
+    fn make(&mut self, operator: Operator) -> Result<()> {
+        let row = self.row.as_mut().ok_or_else(|| Error::usage("no row is chosen."))?;
+        if !row.made.contains_key(&operator) {
+            let made = operators::made(operator, row, &self.scorer, self.surroundings, self.key)?;
+            row.made.insert(operator, made);
+        }
+        Ok(())
+    }
+
+    /// The attention mask of the row at hand without the tokens that are taken out.
+    fn attention(&self, name: &str, tokens: &Tokens, keep: &[Coalition]) -> Result<Tensor> {
+        let own = self.scorer.own_input(name).ok_or_else(|| Error::input("there is no attention mask."))?;
+        let values = numbers(&own);
+        let mut all = Vec::with_capacity(values.len() * keep.len());
+        for keep in keep {
+            let mut mask = values.clone();
+            let absent = (0..tokens.positions.len()).filter(|player| !keep.contains(*player));
+            absent.flat_map(|player| &tokens.positions[player]).for_each(|at| mask[*at] = 0.0);
+            all.extend(mask);
+        }
+        let mut shape = own.shape().to_vec();
+        shape[0] = keep.len() * own.shape()[0].max(1);
+        Ok(Tensor::from_f64(own.dtype(), shape, all)?)
+    }
+
+    /// Pictures (series) with pixels solved from those that are left, on two threads.
+    fn imputed(&self, keep: &[Coalition]) -> Result<Vec<(String, Tensor)>> {
+        let row = self.at_hand()?;
+        if !matches!(row.features.modality, Modality::Image | Modality::Series) {
+            return Err(Error::usage(
+                "the operator impute is for pictures and series. Choose another with --operator.",
+            ));
+        }
+        let mut batch = vec![];
+        for (index, (name, own)) in self.scorer.own().iter().enumerate() {
+            let (values, places) = (numbers(own), &row.places[index]);
+            let of_cell = row.features.players.of_cells(index);
+            let mut random = Stream::new(self.key, &format!("impute {name}"), 0);
+            let noise: Vec<f64> = values.iter().map(|_| IMPUTED_NOISE * random.normal()).collect();
+            let one = |keep: &Coalition| -> Vec<f64> {
+                let is_left = |player: u32| player == FROZEN || keep.contains(player as usize);
+                let mut left = vec![true; places.count()];
+                of_cell.iter().enumerate().for_each(|(cell, p)| left[places.place(cell)] &= is_left(*p));
+                let mut solved = impute(&values, places, &left, Solver::default());
+                for (cell, value) in solved.iter_mut().enumerate() {
+                    *value += if left[places.place(cell)] { 0.0 } else { noise[cell] };
+                }
+                solved
+            };
+            let half = keep.len().div_ceil(2);
+            let cells: Vec<f64> = std::thread::scope(|scope| {
+                let second = scope.spawn(|| keep[half..].iter().flat_map(one).collect::<Vec<f64>>());
+                let mut all: Vec<f64> = keep[..half].iter().flat_map(one).collect();
+                let rest = second.join().map_err(|_| Error::input("pixels could not be solved."))?;
+                all.extend(rest);
+                Ok::<_, Error>(all)
+            })?;
+            let mut shape = own.shape().to_vec();
+            shape[0] = keep.len();
+            batch.push((name.clone(), Tensor::from_f64(own.dtype(), shape, cells)?));
+        }
+        Ok(batch)
     }
 
     /// Answers for rows of the explained inputs, given as they stand in a batch.
@@ -224,76 +312,4 @@ impl Probe<'_> {
         };
         all.chunks(per.max(1)).map(averaged).collect()
     }
-}
-
-/// What stands in, by operator.
-fn imputer(
-    operator: Operator,
-    row: &Row,
-    scorer: &Scorer<'_>,
-    surroundings: &Surroundings,
-    key: RowKey,
-) -> Result<Imputer> {
-    let refused = |what: &str| {
-        Err(Error::usage(format!(
-            "the operator {} is for {what}. Choose another with --operator.",
-            operator.name()
-        )))
-    };
-    if let Some(tokens) = &row.tokens {
-        let ids = scorer.inputs().special_ids();
-        let id = match operator {
-            Operator::Mask => ids.and_then(|ids| ids.mask),
-            Operator::Zero => Some(0),
-            _ => return refused("other data than texts"),
-        };
-        let Some(id) = id else {
-            return refused("models whose tokenizer has a mask token");
-        };
-        let reference = |(name, own): &(String, Tensor)| match *name == tokens.input {
-            true => Ok(Tensor::from_f64(own.dtype(), own.shape().to_vec(), vec![id as f64; own.len()])?),
-            false => Ok(own.clone()),
-        };
-        return Ok(Imputer::Reference(scorer.own().iter().map(reference).collect::<Result<_>>()?));
-    }
-    let mut references = vec![];
-    for (index, (name, own)) in scorer.own().iter().enumerate() {
-        let values = numbers(own);
-        let places = &row.places[index];
-        let is_placed = matches!(row.features.modality, Modality::Image | Modality::Series);
-        let made = match operator {
-            Operator::Zero => vec![0.0; values.len()],
-            Operator::Mean => {
-                let data = surroundings.rows.as_ref().and_then(|rows| rows.get(name));
-                column_means(data.map(|input| &input.tensor), &values, places)
-            }
-            Operator::Noise if is_placed => {
-                perturb::fill::noise(&values, places, NOISE_DRAWS, key, "noise operator")
-            }
-            Operator::Blur if is_placed => super::imputer::blurred(&values, places),
-            _ => return refused("another kind of data"),
-        };
-        let mut shape = own.shape().to_vec();
-        shape[0] = made.len() / values.len().max(1);
-        references.push(Tensor::from_f64(own.dtype(), shape, made)?);
-    }
-    Ok(match references.first().and_then(|t| t.shape().first()) {
-        Some(1) => Imputer::Reference(references),
-        _ => Imputer::Rows(references),
-    })
-}
-
-/// Per cell the mean of its channel over all rows of the data, else over the row itself; of tables a channel is a column.
-fn column_means(data: Option<&Tensor>, own: &[f64], places: &Places) -> Vec<f64> {
-    let all = data.map_or_else(|| own.to_vec(), numbers);
-    let mut sums = vec![(0.0, 0usize); places.channels().max(1)];
-    for (cell, value) in all.iter().enumerate() {
-        let sum = &mut sums[places.channel(cell % own.len().max(1))];
-        sum.0 += value;
-        sum.1 += 1;
-    }
-    (0..own.len())
-        .map(|cell| sums[places.channel(cell)])
-        .map(|(sum, count)| sum / count.max(1) as f64)
-        .collect()
 }
