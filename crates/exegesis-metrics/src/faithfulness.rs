@@ -11,7 +11,6 @@ mod monotonicity;
 mod multi_removal;
 mod pixel_flipping;
 mod rationale;
-pub(crate) mod reading;
 mod regions;
 mod road;
 mod soft;

@@ -29,6 +29,7 @@ pub mod operator;
 pub mod order;
 mod outcome;
 pub mod randomisation;
+pub(crate) mod reading;
 pub mod robustness;
 pub mod statistics;
 mod subject;

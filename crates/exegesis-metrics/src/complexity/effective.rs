@@ -2,6 +2,7 @@
 
 use exegesis_catalogue::{Options, ParameterInfo, Result as Read, choices, number, unknown_value};
 
+use crate::reading::{auto_text, or_auto};
 use crate::{
     Bench, Direction, Family, Metric, MetricInfo, OperatorChoice, Outcome, Result, ScoreForm, View, order,
 };
@@ -99,7 +100,9 @@ impl Options for EffectiveComplexity {
             "share" => {
                 self.share = Some(number(key, value, |s| s > 0.0 && s <= 1.0, "above 0, up to 1")?);
             }
-            "threshold" => self.threshold = Some(number(key, value, |t| t >= 0.0, "0 or more")?),
+            "threshold" => {
+                self.threshold = or_auto(value, || number(key, value, |t| t >= 0.0, "0 or more"))?;
+            }
             "operator" => self.operator = OperatorChoice::parse(key, value)?,
             "score" => self.score = ScoreForm::parse(key, value)?,
             _ => return Err(unknown_value(key, value, &[])),
@@ -111,7 +114,7 @@ impl Options for EffectiveComplexity {
         vec![
             ("by", self.by.name().to_string()),
             ("share", self.share().to_string()),
-            ("threshold", self.threshold.map_or_else(|| "auto".to_string(), |t| t.to_string())),
+            ("threshold", auto_text(&self.threshold)),
             ("operator", self.operator.name().to_string()),
             ("score", self.score.name().to_string()),
         ]

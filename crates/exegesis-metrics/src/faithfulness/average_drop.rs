@@ -4,7 +4,7 @@ use exegesis_catalogue::Options;
 use exegesis_perturb::Coalition;
 
 use super::grid::questions;
-use super::reading::{Chosen, options, score_text};
+use crate::reading::{Chosen, options, score_text};
 use crate::{
     Bench, Direction, Family, Map, Metric, MetricInfo, Modality, Operator, Outcome, Question, Result,
     ScoreForm, View,

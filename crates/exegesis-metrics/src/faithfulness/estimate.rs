@@ -6,7 +6,7 @@ use exegesis_perturb::Coalition;
 use super::correlation::{kendall, pearson, spearman};
 use super::grid::questions;
 use super::groups::Groups;
-use super::reading::{auto_text, operator_text, options, score_text, some_or_auto};
+use crate::reading::{auto_text, operator_text, options, score_text, some_or_auto};
 use crate::{
     Bench, Direction, Family, Metric, MetricInfo, OperatorChoice, Outcome, Question, Result, ScoreForm, View,
 };

@@ -5,8 +5,8 @@ use exegesis_perturb::random::Stream;
 use exegesis_perturb::{Coalition, FROZEN};
 
 use super::grid::questions;
-use super::reading::{operator_text, options, score_text, some, switch, text};
 use super::subsets::{subsets, sum_of};
+use crate::reading::{operator_text, options, score_text, some, switch, text};
 use crate::{
     Bench, Direction, Family, Features, Metric, MetricInfo, Modality, OperatorChoice, Outcome, Question,
     Result, ScoreForm, View,

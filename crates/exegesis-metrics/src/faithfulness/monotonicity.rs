@@ -7,8 +7,8 @@ use super::correlation::spearman;
 use super::estimate::SIDE;
 use super::grid::questions;
 use super::groups::Groups;
-use super::reading::{auto_text, operator_text, options, score_text, some, some_or_auto, text};
 use crate::order::descending;
+use crate::reading::{auto_text, operator_text, options, score_text, some, some_or_auto, text};
 use crate::{
     Bench, Direction, Family, Metric, MetricInfo, Modality, OperatorChoice, Outcome, Question, Result,
     ScoreForm, View,

@@ -4,8 +4,8 @@ use exegesis_catalogue::{Options, ParameterInfo};
 use exegesis_perturb::Coalition;
 
 use super::grid::questions;
-use super::reading::{Chosen, options, score_text, some, text};
 use super::subsets::{subsets, sum_of};
+use crate::reading::{Chosen, options, score_text, some, text};
 use crate::{
     Bench, Direction, Family, Metric, MetricInfo, Modality, Operator, Outcome, Question, Result, ScoreForm,
     View,

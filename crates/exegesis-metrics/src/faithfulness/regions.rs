@@ -6,8 +6,8 @@ use exegesis_perturb::Coalition;
 use super::estimate::SIDE;
 use super::grid::{questions, trapezoid};
 use super::groups::Groups;
-use super::reading::{Chosen, auto_text, operator_text, options, score_text, some, some_or_auto, text};
 use crate::order::descending;
+use crate::reading::{Chosen, auto_text, operator_text, options, score_text, some, some_or_auto, text};
 use crate::{
     Bench, Direction, Family, Metric, MetricInfo, Modality, Operator, OperatorChoice, Outcome, Question,
     Result, ScoreForm, View,

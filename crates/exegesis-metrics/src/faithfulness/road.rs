@@ -4,7 +4,7 @@ use exegesis_catalogue::{Options, ParameterInfo};
 use exegesis_perturb::Coalition;
 
 use super::grid::{most_first, questions};
-use super::reading::{Chosen, options, score_text, some, text};
+use crate::reading::{Chosen, options, score_text, some, text};
 use crate::{
     Answer, Bench, Direction, Family, Metric, MetricInfo, Modality, Operator, Outcome, Question, Result,
     ScoreForm, View,

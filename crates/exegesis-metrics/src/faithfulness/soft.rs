@@ -5,7 +5,7 @@ use exegesis_perturb::Coalition;
 use exegesis_perturb::random::Stream;
 
 use super::grid::questions;
-use super::reading::{operator_text, options, score_text, some, text};
+use crate::reading::{operator_text, options, score_text, some, text};
 use crate::{
     Bench, Direction, Family, Map, Metric, MetricInfo, OperatorChoice, Outcome, Question, Result, ScoreForm,
     View,

@@ -5,8 +5,8 @@ use exegesis_perturb::Coalition;
 
 use super::correlation::pearson;
 use super::grid::questions;
-use super::reading::{auto_text, operator_text, options, score_text, some, some_or_auto, text};
 use super::subsets::{subsets, sum_of};
+use crate::reading::{auto_text, operator_text, options, score_text, some, some_or_auto, text};
 use crate::{
     Bench, Direction, Family, Metric, MetricInfo, Operator, OperatorChoice, Outcome, Question, Result,
     ScoreForm, View,

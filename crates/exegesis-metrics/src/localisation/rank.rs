@@ -3,6 +3,7 @@
 use exegesis_catalogue::{Options, ParameterInfo, Result as Read, count, on_off, on_off_text, unknown_value};
 
 use super::{judged, plain_metric};
+use crate::reading::{auto_text, or_auto};
 use crate::{Bench, Direction, Family, Metric, MetricInfo, Outcome, Result, View, order};
 
 /// Catalogue entry of relevance rank.
@@ -71,7 +72,7 @@ impl Options for TopK {
 
     fn set(&mut self, key: &str, value: &str) -> Read<()> {
         match key {
-            "k" => self.k = Some(count(key, value, 1_000_000)?),
+            "k" => self.k = or_auto(value, || count(key, value, 1_000_000))?,
             "concept" => self.concept = on_off(key, value)?,
             _ => return Err(unknown_value(key, value, &[])),
         }
@@ -79,7 +80,7 @@ impl Options for TopK {
     }
 
     fn values(&self) -> Vec<(&'static str, String)> {
-        let k = self.k.map_or_else(|| "auto".to_string(), |k| k.to_string());
+        let k = auto_text(&self.k);
         vec![("k", k), ("concept", on_off_text(self.concept))]
     }
 }

@@ -3,6 +3,7 @@
 use exegesis_catalogue::{Options, ParameterInfo, Result as Read, number, unknown_value};
 
 use super::{Judged, f1, judged};
+use crate::reading::{auto_text, or_auto};
 use crate::{Bench, Direction, Family, Metric, MetricInfo, Modality, Outcome, Result, View, order};
 
 /// Intersection over union from which on a span counts as found.
@@ -107,7 +108,7 @@ macro_rules! text_metric {
                 match key {
                     "ratio" => {
                         let fits = |r: f64| r > 0.0 && r <= 1.0;
-                        self.ratio = Some(number(key, value, fits, "above 0, up to 1")?);
+                        self.ratio = or_auto(value, || number(key, value, fits, "above 0, up to 1"))?;
                     }
                     _ => return Err(unknown_value(key, value, &[])),
                 }
@@ -115,7 +116,7 @@ macro_rules! text_metric {
             }
 
             fn values(&self) -> Vec<(&'static str, String)> {
-                vec![("ratio", self.ratio.map_or_else(|| "auto".to_string(), |r| r.to_string()))]
+                vec![("ratio", auto_text(&self.ratio))]
             }
         }
 

@@ -6,7 +6,7 @@ use exegesis_perturb::Coalition;
 use super::levels::{Levels, distinct};
 use super::normalise::{Normalisation, normalised};
 use super::score::{Definition, Parts};
-use crate::faithfulness::reading::{operator_text, options, score_text, some, switch, text};
+use crate::reading::{operator_text, options, score_text, some, switch, text};
 use crate::{
     Answer, Bench, Direction, Family, Metric, MetricInfo, Operator, OperatorChoice, Outcome, Question,
     Result, ScoreForm, View,

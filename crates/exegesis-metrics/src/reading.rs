@@ -89,12 +89,17 @@ pub(crate) fn some(key: &str, value: &str) -> Result<usize> {
 
 /// The same, or `auto`.
 pub(crate) fn some_or_auto(key: &str, value: &str) -> Result<Option<usize>> {
-    if value == "auto" { Ok(None) } else { some(key, value).map(Some) }
+    or_auto(value, || some(key, value))
 }
 
-/// As [`some_or_auto`] reads it.
-pub(crate) fn auto_text(value: &Option<usize>) -> String {
-    value.map_or_else(|| "auto".to_string(), |v| v.to_string())
+/// What `read` makes of a value, or nothing of `auto`.
+pub(crate) fn or_auto<T>(value: &str, read: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    if value == "auto" { Ok(None) } else { read().map(Some) }
+}
+
+/// As [`or_auto`] reads it.
+pub(crate) fn auto_text<T: ToString>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(|| "auto".to_string(), ToString::to_string)
 }
 
 /// Shares in (0, 1], joined by `+`.
