@@ -20,13 +20,15 @@ mod save;
 mod saved;
 mod subject;
 mod summary;
+mod usual;
 mod work;
 
 pub use contestant::Control;
 pub use data::{DataSet, Sample};
 pub use page::report;
 pub use record::{Comparison, Cost, DataSummary, MethodSummary, MetricSummary, SampleSummary};
-pub use run::{CompareOptions, Comparer, Progress, modality};
+pub use run::{CompareOptions, Comparer, Progress, situation};
 pub use save::{check_save, json_value, short_json, stage};
 pub use saved::Saved;
 pub use summary::{Cell, Flip, MeanCurve, Order, Pair, SIGNIFICANT, Summary};
+pub use usual::usual_metrics;

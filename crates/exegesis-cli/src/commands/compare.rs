@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use exegesis::compare::{
-    CompareOptions, Comparer, Comparison, Control, DataSet, Progress, Summary, check_save, modality, report,
-    short_json, stage,
+    CompareOptions, Comparer, Comparison, Control, DataSet, Progress, Summary, check_save, report,
+    short_json, situation, stage, usual_metrics,
 };
 use exegesis::metrics::{Modality, Operator, parse};
 use exegesis::report::{RowReport, TerminalOptions, render_comparison_terminal};
@@ -17,9 +17,6 @@ use super::{builder, labels, method, open, read_options, reader, run_by};
 use crate::args::{Compare, Judging};
 use crate::console::Console;
 use crate::net::{stop_switch, stoppable};
-
-/// Metrics by default.
-const METRICS: &str = "insertion,deletion,morf,lerf,abpc,gini,complexity";
 
 /// Compares, and writes what came out.
 pub fn run(args: &Compare, console: &Console) -> Result<()> {
@@ -75,12 +72,6 @@ pub fn comparer(
         let key = unique(method.name(), methods.iter().map(|(key, _)| key.as_str()));
         methods.push((key, explainer(method)?));
     }
-    let mut metrics = vec![];
-    for text in list(args.metrics.as_deref().unwrap_or(METRICS)) {
-        let metric = parse(&text).map_err(|e| Error::usage(format!("{e}.")))?;
-        let key = unique(metric.info().name, metrics.iter().map(|(key, _): &(String, _)| key.as_str()));
-        metrics.push((key, metric));
-    }
     let wanted = |key: &str, text: &str| {
         Error::usage(format!("--{key} {text} is not known. See `exegesis compare --help`."))
     };
@@ -93,12 +84,22 @@ pub fn comparer(
     let players = if has_words { PlayerKind::Word } else { PlayerKind::Auto };
     let judge = builder(model, Method::from(judge), &args.what, &labels)?.players(players);
     let judge = run_by(judge, &args.how, &args.reading)?.build()?;
-    let modality = modality(&judge, data)?;
+    let (modality, usual) = situation(&judge, data)?;
+    let mut metrics = vec![];
+    let texts = match &args.metrics {
+        Some(text) => list(text),
+        None => usual_metrics(modality, operator.unwrap_or(usual), data.truths.is_some()),
+    };
+    for text in texts {
+        let metric = parse(&text).map_err(|e| Error::usage(format!("{e}.")))?;
+        let key = unique(metric.info().name, metrics.iter().map(|(key, _): &(String, _)| key.as_str()));
+        metrics.push((key, metric));
+    }
     let mut controls = vec![];
-    let usual: Vec<String> = Control::usual(modality).iter().map(|c| c.name().to_string()).collect();
+    let names: Vec<String> = Control::usual(modality).iter().map(|c| c.name().to_string()).collect();
     let edges = (modality == Modality::Image).then(|| "edges".to_string());
-    let usual: Vec<String> = usual.into_iter().chain(edges).collect();
-    for text in args.controls.as_ref().unwrap_or(&usual) {
+    let names: Vec<String> = names.into_iter().chain(edges).collect();
+    for text in args.controls.as_ref().unwrap_or(&names) {
         match text.as_str() {
             "none" => {}
             // A method that knows nothing of the model.

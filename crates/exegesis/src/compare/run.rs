@@ -252,16 +252,11 @@ impl Comparer {
     }
 }
 
-/// The kind of data that the samples are.
+/// The kind of data that the samples are, and what stands in for what is taken out if nothing else is asked for.
 ///
 /// # Errors
 /// Samples that do not fit the model.
-pub fn modality(judge: &Explainer, data: &DataSet) -> Result<Modality> {
-    situation(judge, data).map(|(modality, _)| modality)
-}
-
-/// The kind of data, and what stands in for what is taken out if nothing else is asked for.
-fn situation(judge: &Explainer, data: &DataSet) -> Result<(Modality, Operator)> {
+pub fn situation(judge: &Explainer, data: &DataSet) -> Result<(Modality, Operator)> {
     let first = data.limited(1)?;
     let inputs = first.runs.first().ok_or_else(|| Error::input("there are no samples."))?;
     judge.probe(inputs, &Surroundings::default(), |probe| {
