@@ -50,11 +50,7 @@ pub(super) fn mean_curves(record: &Comparison) -> Vec<MeanCurve> {
                 .filter(|(key, _)| key == "score" || key == "steps")
                 .map(|(_, value)| value.as_str())
                 .collect();
-            let how = format!(
-                "{} {}",
-                operator_of(entry, &record.operator).unwrap_or_default(),
-                settings.join(" ")
-            );
+            let how = format!("{} {}", operator_of(entry, record).unwrap_or_default(), settings.join(" "));
             let identity = (name.to_string(), how);
             if seen.contains(&identity) {
                 continue;

@@ -1,10 +1,10 @@
 //! Who is first, and do metrics agree about it.
 
-use exegesis_metrics::Family;
 use exegesis_metrics::statistics::{
     DISAGREEMENT, DRAWS, Difference, Standing, flips, holm, kendall_tau, kendall_w, mid_ranks, paired,
     probability_first, standings,
 };
+use exegesis_metrics::{Family, Modality};
 use serde::{Deserialize, Serialize};
 
 use super::super::record::{Comparison, MetricSummary};
@@ -194,9 +194,7 @@ fn operator_flips(record: &Comparison, scores: &[Vec<Option<f64>>]) -> Vec<Flip>
     for (a, metric) in record.metrics.iter().enumerate() {
         for (b, other) in record.metrics.iter().enumerate().skip(a + 1) {
             let is_same = metric.name == other.name && without_operator(metric) == without_operator(other);
-            let (Some(here), Some(there)) =
-                (operator_of(metric, &record.operator), operator_of(other, &record.operator))
-            else {
+            let (Some(here), Some(there)) = (operator_of(metric, record), operator_of(other, record)) else {
                 continue;
             };
             if !is_same || here == there {
@@ -219,7 +217,12 @@ fn without_operator(metric: &MetricSummary) -> Vec<&(String, String)> {
 }
 
 /// The operator that a metric used, of those that have one.
-pub(super) fn operator_of<'a>(metric: &'a MetricSummary, run: &'a str) -> Option<&'a str> {
+pub(super) fn operator_of<'a>(metric: &'a MetricSummary, record: &'a Comparison) -> Option<&'a str> {
     let own = metric.parameters.iter().find(|(key, _)| key == "operator").map(|(_, value)| value.as_str())?;
-    Some(if own == "run" { run } else { own })
+    Some(match own {
+        // Pictures are uncovered from a blur of themselves.
+        "auto" if record.data.modality == Modality::Image => "blur",
+        "auto" | "run" => &record.operator,
+        own => own,
+    })
 }

@@ -1,7 +1,7 @@
 //! The verdict and the warnings, in sentences.
 
-use exegesis_metrics::Family;
 use exegesis_metrics::statistics::median;
+use exegesis_metrics::{Family, Modality};
 
 use super::super::record::Comparison;
 use super::order::operator_of;
@@ -106,6 +106,15 @@ pub(super) fn warnings(record: &Comparison, summary: &Summary) -> Vec<String> {
             "{n} sample(s) only: intervals are rough, and with fewer than {FEW} no difference can be significant"
         ));
     }
+    let ranked = contenders(&record.methods).len();
+    let pairs = (ranked * ranked.saturating_sub(1) / 2) as f64;
+    // The least p-value of `n` samples, corrected over all pairs.
+    let least = pairs * 0.5f64.powi(i32::try_from(n).unwrap_or(i32::MAX) - 1);
+    if n >= FEW && least >= SIGNIFICANT {
+        all.push(format!(
+            "{n} samples are too few for any difference among {ranked} methods to be significant"
+        ));
+    }
     all.extend(not_better_than_random(record, summary));
     for (index, metric) in record.metrics.iter().enumerate() {
         let mean = |method: usize| summary.cells[method][index].estimate.map(|e| e.mean);
@@ -196,15 +205,20 @@ fn one_operator(record: &Comparison) -> Option<String> {
         .metrics
         .iter()
         .filter(|m| m.family == Family::Faithfulness && m.left_out.is_none())
-        .filter_map(|m| Some((m.name.as_str(), operator_of(m, &record.operator)?)))
+        .filter_map(|m| Some((m.name.as_str(), operator_of(m, record)?)))
         .collect();
     let has_two = used.iter().any(|(name, operator)| used.iter().any(|(n, o)| n == name && o != operator));
     let (name, operator) = used.first()?;
+    let other = match record.data.modality {
+        Modality::Text => ["delete", "mask"],
+        Modality::Table => ["mean", "median"],
+        Modality::Image | Modality::Series => ["mean", "zero"],
+    };
+    let other = other.iter().find(|o| *o != operator)?;
     (!has_two).then(|| {
         format!(
-            "only one operator (`{operator}`) stands in for what is taken out; orders may change with it: add a metric under \
-             another, such as `{name}:operator={}`",
-            if *operator == "mean" { "zero" } else { "mean" }
+            "no metric of faithfulness was asked with two things standing in for what is taken out, and orders may change with \
+             it: add one under another operator, such as `{name}:operator={other}`"
         )
     })
 }
