@@ -303,3 +303,48 @@ pub(super) fn last_linear_input(graph: &Graph) -> Result<String> {
     last.map(|value| graph.value(value).name.clone())
         .ok_or_else(|| Error::usage("the model has no linear layer whose input could be looked at."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Inputs, Method};
+
+    /// Catches rewrites that change what is computed, or nothing at all.
+    #[test]
+    fn variants_are_other_graphs_that_say_the_same() {
+        let model = Model::builtin().unwrap();
+        let pixels = (0..3 * 784).map(|i| (i as f32 * 0.37).sin().abs()).collect::<Vec<f32>>();
+        let inputs = Inputs::new().with("image", Tensor::new([3, 1, 28, 28], pixels).unwrap());
+        let said = |model: &Model| {
+            let explainer = model.explainer(Method::gradient()).build().unwrap();
+            explainer.explain(&inputs).unwrap().outputs[0].1.to_f64().unwrap()
+        };
+        let own = said(&model);
+        let all = variants(&model).unwrap();
+        assert!(all.len() >= 3, "{:?}", all.iter().map(|(name, _)| name).collect::<Vec<_>>());
+        for (name, variant) in all {
+            assert_ne!(variant.graph(), model.graph(), "{name}");
+            for (a, b) in own.iter().zip(said(&variant)) {
+                assert!((a - b).abs() < 1e-4, "{name}: {a} {b}");
+            }
+        }
+    }
+
+    /// Catches layers without their biases, and an order from the input up.
+    #[test]
+    fn layers_go_from_the_output_down_and_take_their_biases() {
+        let model = Model::builtin().unwrap();
+        let graph = model.graph();
+        let all = layers(graph).unwrap();
+        let order = graph.topological_order().unwrap();
+        let place = |layer: &Layer| order.iter().position(|id| *id == layer.parameters[0].node).unwrap();
+        assert!(all.len() >= 3 && all.windows(2).all(|pair| place(&pair[0]) > place(&pair[1])));
+        assert!(all.iter().all(|layer| layer.parameters.len() >= 2), "{all:?}");
+        let constants: usize = all.iter().flat_map(|layer| &layer.parameters).count();
+        let is_weight =
+            |v: &&ValueId| graph.constant(**v).is_some_and(|t| t.dtype().is_float() && t.len() > 1);
+        let weights: usize =
+            graph.nodes().map(|(_, n)| n.inputs.iter().flatten().filter(is_weight).count()).sum();
+        assert_eq!(constants, weights);
+    }
+}
