@@ -146,29 +146,26 @@ impl Subject for Examined<'_, '_, '_> {
 
     fn ranges(&self) -> Result<Vec<f64>> {
         let own = self.cells()?;
+        let by_column = self.features.modality == Modality::Table;
+        let known = self.again.widths(self.surroundings, by_column);
         let mut ranges = vec![];
-        let mut start = 0;
         for (name, tensor) in self.probe.own() {
             let cells = tensor.len();
-            let data = self.surroundings.rows.as_ref().and_then(|rows| rows.get(name));
-            let all =
-                match data.and_then(|input| input.tensor.to_f64()).filter(|v| v.len() % cells.max(1) == 0) {
-                    Some(all) => all,
-                    None => own.get(start..start + cells).unwrap_or_default().to_vec(),
-                };
-            let width = |of: &mut dyn Iterator<Item = f64>| {
-                let (low, high) =
-                    of.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-                if high > low { high - low } else { 0.0 }
-            };
-            match self.features.modality {
-                Modality::Table => {
-                    let column = |c: usize| width(&mut all.iter().skip(c).step_by(cells.max(1)).copied());
-                    ranges.extend((0..cells).map(column));
+            match known.iter().find(|(input, _)| input == name) {
+                Some((_, widths)) if by_column && widths.len() == cells => ranges.extend(widths),
+                Some((_, widths)) if !by_column => {
+                    ranges.extend(std::iter::repeat_n(widths.first().copied().unwrap_or(0.0), cells));
                 }
-                _ => ranges.extend(vec![width(&mut all.iter().copied()); cells]),
+                // Data of other sizes, and none around: the sample itself.
+                _ => {
+                    let at = ranges.len();
+                    let part = own.get(at..at + cells).unwrap_or_default();
+                    let (low, high) = part
+                        .iter()
+                        .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+                    ranges.extend(std::iter::repeat_n((high - low).max(0.0), cells));
+                }
             }
-            start += cells;
         }
         if ranges.iter().all(|range| *range == 0.0) {
             return Err(exegesis_metrics::Error::NotApplicable(

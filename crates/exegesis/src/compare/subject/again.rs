@@ -1,5 +1,6 @@
 //! Methods that are asked again: at other rows, for other classes, with other seeds, for altered models.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use exegesis_attribute::{Target, Task};
@@ -11,6 +12,7 @@ use super::graphs::{Layer, variants};
 use super::{graphs, parameters};
 use crate::compare::contestant::map_of;
 use crate::compare::data::Sample;
+use crate::explainer::Surroundings;
 use crate::explainer::again::{Aim, Change, TARGET, shifted};
 use crate::{Error, ErrorKind, Explainer, Explanation, Inputs, Model, Result};
 
@@ -45,6 +47,8 @@ pub(in crate::compare) struct Again<'c> {
     explainers: Vec<((usize, Altered, Aim), Explainer)>,
     /// Maps of the whole chunk: what depends on no sample is done for all of them at once.
     runs: FxHashMap<(usize, Altered), Explanation>,
+    /// Per input the width of the range of the data: one number, or one per column.
+    widths: OnceCell<Vec<(String, Vec<f64>)>>,
     /// Layers with parameters, from the output down.
     layers: Option<Vec<Layer>>,
     /// The same function as another graph.
@@ -59,6 +63,7 @@ impl<'c> Again<'c> {
             clean: vec![],
             explainers: vec![],
             runs: FxHashMap::default(),
+            widths: OnceCell::new(),
             layers: None,
             variants: None,
         }
@@ -68,6 +73,15 @@ impl<'c> Again<'c> {
     pub(in crate::compare) fn turn_to(&mut self, clean: Vec<Option<Arc<Explanation>>>) {
         self.clean = clean;
         self.runs.clear();
+    }
+
+    /// Per input of numbers the width of the range of the data around the samples: of each column, or of all cells.
+    pub(super) fn widths(&self, surroundings: &Surroundings, by_column: bool) -> &[(String, Vec<f64>)] {
+        self.widths.get_or_init(|| {
+            let rows = surroundings.rows.as_ref().into_iter().flat_map(Inputs::entries);
+            let floats = rows.filter(|input| input.tensor.dtype().is_float());
+            floats.map(|input| (input.name.clone(), widths(&input.tensor, by_column))).collect()
+        })
     }
 
     /// The method of that number.
@@ -284,6 +298,23 @@ impl<'c> Again<'c> {
         };
         Some((prediction.scores.len(), explained))
     }
+}
+
+/// Width of the range of each column of `[rows, ...]`, or of all cells.
+fn widths(tensor: &Tensor, by_column: bool) -> Vec<f64> {
+    let rows = tensor.shape().first().copied().unwrap_or(1).max(1);
+    let columns = if by_column { (tensor.len() / rows).max(1) } else { 1 };
+    let mut bounds = vec![(f64::INFINITY, f64::NEG_INFINITY); columns];
+    let mut take = |at: usize, value: f64| {
+        let (low, high) = &mut bounds[at % columns];
+        (*low, *high) = (low.min(value), high.max(value));
+    };
+    match tensor.as_f32() {
+        // Pictures are many numbers: no copy of them.
+        Some(values) => values.iter().enumerate().for_each(|(at, v)| take(at, f64::from(*v))),
+        None => tensor.to_f64().unwrap_or_default().iter().enumerate().for_each(|(at, v)| take(at, *v)),
+    }
+    bounds.into_iter().map(|(low, high)| (high - low).max(0.0)).collect()
 }
 
 fn is_altered_count<T>(all: &[T], is_altered: impl Fn(&T) -> bool) -> usize {

@@ -77,17 +77,27 @@ pub(super) fn layers(graph: &Graph) -> Result<Vec<Layer>> {
     Ok(layers)
 }
 
-/// The operand, if it is constant and holds several numbers: of quantised weights, what is dequantised.
+/// The operand, if it is made of one constant of several numbers: weights may be stored in half precision, quantised, or turned.
 fn parameter(graph: &Graph, node: NodeId, operand: usize, is_variance: bool) -> Option<Parameter> {
-    let value = graph.node(node).input(operand)?;
-    if let Some(tensor) = graph.constant(value) {
-        let is_one = tensor.dtype().is_float() && tensor.len() > 1;
-        return is_one.then_some(Parameter { node, operand, is_variance });
+    let (mut node, mut operand, mut is_quantised) = (node, operand, false);
+    loop {
+        let value = graph.node(node).input(operand)?;
+        if let Some(tensor) = graph.constant(value) {
+            let is_weight = tensor.len() > 1 && (is_quantised || tensor.dtype().is_float());
+            return is_weight.then_some(Parameter { node, operand, is_variance });
+        }
+        (node, operand) = (graph.producer(value)?, 0);
+        match &graph.node(node).op {
+            Op::DequantizeLinear(_) => is_quantised = true,
+            Op::Cast(_)
+            | Op::Transpose(_)
+            | Op::Reshape(_)
+            | Op::Squeeze(_)
+            | Op::Unsqueeze(_)
+            | Op::Unary(Unary::Identity) => {}
+            _ => return None,
+        }
     }
-    let from = graph.producer(value)?;
-    let is_weight = matches!(graph.node(from).op, Op::DequantizeLinear(_))
-        && graph.node(from).input(0).and_then(|v| graph.constant(v)).is_some_and(|t| t.len() > 1);
-    is_weight.then_some(Parameter { node: from, operand: 0, is_variance: false })
 }
 
 /// The graph with `shift` taken away from the inputs called `names` first.
@@ -295,11 +305,62 @@ fn halved(graph: &mut Graph) -> Result<usize> {
 pub(super) fn last_linear_input(graph: &Graph) -> Result<String> {
     let is_linear = |id: &NodeId| {
         let node = graph.node(*id);
-        let has_weights = || node.input(1).is_some_and(|w| graph.constant(w).is_some());
+        let has_weights = || parameter(graph, *id, 1, false).is_some();
         matches!(node.op, Op::Gemm(_) | Op::Linear(_) | Op::MatMul(_) | Op::Conv(_)) && has_weights()
     };
     let order = graph.topological_order()?;
     let last = order.into_iter().rev().find(is_linear).and_then(|id| graph.node(id).input(0));
     last.map(|value| graph.value(value).name.clone())
         .ok_or_else(|| Error::usage("the model has no linear layer whose input could be looked at."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Inputs, Method};
+
+    /// Catches rewrites that change what is computed, or nothing at all.
+    #[test]
+    fn variants_are_other_graphs_that_say_the_same() {
+        let model = Model::builtin().unwrap();
+        let pixels = (0..3 * 784).map(|i| (i as f32 * 0.37).sin().abs()).collect::<Vec<f32>>();
+        let inputs = Inputs::new().with("image", Tensor::new([3, 1, 28, 28], pixels).unwrap());
+        let said = |model: &Model| {
+            let explainer = model.explainer(Method::gradient()).build().unwrap();
+            explainer.explain(&inputs).unwrap().outputs[0].1.to_f64().unwrap()
+        };
+        let own = said(&model);
+        let all = variants(&model).unwrap();
+        assert!(all.len() >= 3, "{:?}", all.iter().map(|(name, _)| name).collect::<Vec<_>>());
+        for (name, variant) in all {
+            assert_ne!(variant.graph(), model.graph(), "{name}");
+            for (a, b) in own.iter().zip(said(&variant)) {
+                assert!((a - b).abs() < 1e-4, "{name}: {a} {b}");
+            }
+        }
+    }
+
+    /// Catches layers without their biases, weights that are stored in half precision and passed over, and an order from the input
+    /// up.
+    #[test]
+    fn layers_go_from_the_output_down_and_leave_no_weight_out() {
+        for model in [Model::builtin().unwrap(), Model::builtin_text().unwrap()] {
+            let graph = model.graph();
+            let all = layers(graph).unwrap();
+            assert!(all.len() >= 3 && all.iter().all(|layer| !layer.parameters.is_empty()), "{all:?}");
+            assert!(all[0].parameters.len() == 2, "{all:?}");
+            let read: Vec<ValueId> = all
+                .iter()
+                .flat_map(|layer| &layer.parameters)
+                .filter_map(|p| graph.node(p.node).input(p.operand))
+                .collect();
+            let is_weight =
+                |v: &&ValueId| graph.constant(**v).is_some_and(|t| t.dtype().is_float() && t.len() > 1);
+            for (_, node) in graph.nodes() {
+                for value in node.inputs.iter().flatten().filter(is_weight) {
+                    assert!(read.contains(value), "{}: {}", node.name, graph.value(*value).name);
+                }
+            }
+        }
+    }
 }
