@@ -122,8 +122,11 @@ pub trait Subject {
     }
 
     /// Of methods that explain by a surrogate of values and importances (SLALOM), both per feature.
-    fn values_and_importances(&self, _method: usize) -> Option<(Vec<f64>, Vec<f64>)> {
-        None
+    ///
+    /// # Errors
+    /// Such a surrogate over other features.
+    fn values_and_importances(&self, _method: usize) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
+        Ok(None)
     }
 
     /// Scores at `x + delta`, each of the length of [`Subject::cells`].

@@ -171,8 +171,8 @@ impl<F: Fn(&[f64]) -> f64> Subject for Rich<F> {
         Ok((0..self.inner.x.len()).collect())
     }
 
-    fn values_and_importances(&self, _: usize) -> Option<(Vec<f64>, Vec<f64>)> {
-        self.surrogate.clone()
+    fn values_and_importances(&self, _: usize) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
+        Ok(self.surrogate.clone())
     }
 }
 

@@ -110,7 +110,10 @@ impl Metric for MultiRemoval {
     fn evaluate(&self, view: &View<'_>, bench: &mut Bench<'_>) -> Result<Outcome> {
         let operator = self.operator(view);
         let full = bench.clean(operator)?.score(self.score);
-        let surrogate = view.method.and_then(|method| bench.subject().values_and_importances(method));
+        let surrogate = match view.method {
+            Some(method) => bench.subject().values_and_importances(method)?,
+            None => None,
+        };
         let everything = Coalition::full(view.features.count());
         let (mut at, mut errors, mut zeros) = (vec![], vec![], vec![]);
         for size in self.sizes(view) {

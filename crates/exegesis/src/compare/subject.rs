@@ -200,6 +200,10 @@ impl Subject for Examined<'_, '_, '_> {
         self.probe.segments(count).map_err(told)
     }
 
+    fn values_and_importances(&self, method: usize) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
+        self.again.slalom(method, self.sample.row, &self.features).map_err(told)
+    }
+
     fn output_deviation(&mut self) -> Option<f64> {
         self.probe.output_deviation()
     }

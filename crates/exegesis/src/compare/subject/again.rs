@@ -6,6 +6,7 @@ use std::sync::Arc;
 use exegesis_attribute::{Target, Task};
 use exegesis_graph::Tensor;
 use exegesis_metrics::{Features, Randomisation};
+use exegesis_perturb::FROZEN;
 use rustc_hash::FxHashMap;
 
 use super::graphs::{Layer, variants};
@@ -82,6 +83,42 @@ impl<'c> Again<'c> {
             let floats = rows.filter(|input| input.tensor.dtype().is_float());
             floats.map(|input| (input.name.clone(), widths(&input.tensor, by_column))).collect()
         })
+    }
+
+    /// Value and importance of each feature of a row, of methods that fitted SLALOM.
+    ///
+    /// # Errors
+    /// A surrogate with more to it, or over other tokens.
+    pub(super) fn slalom(
+        &self,
+        method: usize,
+        row: usize,
+        features: &Features,
+    ) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
+        let clean = self.clean(method)?;
+        let evidence = clean.methods.first().and_then(|m| m.evidence.get(row));
+        let Some(found) = evidence.and_then(|e| e.slalom.as_ref()) else { return Ok(None) };
+        let unlike = || Error::usage("the tokens of the surrogate are not those that metrics take out.");
+        if found.fitted.background.is_some() {
+            return Err(Error::usage("the surrogate has a background token, which is always there."));
+        }
+        // The position of the first token of each feature.
+        let mut first = vec![None; features.count()];
+        for input in (0..).map(|i| features.players.of_cells(i)).take_while(|cells| !cells.is_empty()) {
+            for (cell, feature) in input.iter().enumerate().filter(|(_, f)| **f != FROZEN) {
+                first[*feature as usize].get_or_insert(cell);
+            }
+        }
+        let (mut values, mut importances) = (vec![], vec![]);
+        for at in first {
+            let player = found.positions.iter().position(|of| at.is_some_and(|at| of.contains(&at)));
+            let of =
+                player.and_then(|p| found.fitted.type_of.get(p)).and_then(|t| found.fitted.types.get(*t));
+            let of = of.ok_or_else(unlike)?;
+            values.push(of.value);
+            importances.push(of.importance);
+        }
+        Ok(Some((values, importances)))
     }
 
     /// The method of that number.
