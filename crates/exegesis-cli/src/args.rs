@@ -297,10 +297,7 @@ pub struct Truth {
     /// Seed of samples and of methods.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// The report.
-    #[arg(short, long, value_name = "REPORT.html")]
-    pub output: Option<PathBuf>,
-    /// File to write everything to: .json; repeatable.
+    /// File to write everything to, value by value: .json; repeatable.
     #[arg(long, value_name = "FILE")]
     pub save: Vec<PathBuf>,
     /// Write the samples that the models of the suites learn from, and stop.
