@@ -170,7 +170,7 @@ fn in_words(suite: Suite, cases: &[&CaseResult], key: &str, measures: &[Measure]
         parts.push(format!("exact in {exact} of {of}"));
         let (clean, of) = holds("unused", NOTHING);
         if of > clean {
-            parts.push(format!("marks unused inputs in {} of {of}", of - clean));
+            parts.push(format!("gives unused inputs something in {} of {of}", of - clean));
         }
     }
     if suite == Suite::Marks {
@@ -180,25 +180,33 @@ fn in_words(suite: Suite, cases: &[&CaseResult], key: &str, measures: &[Measure]
             Some(_) => "does not show how much the models rely on it".to_string(),
             None => "no order of the models".to_string(),
         });
-    } else if key != CHANCE {
-        let mut all = [vec![], vec![]];
-        for case in cases {
-            let of = |key: &str| Some(case.method(key)?.measure("localisation-auc")?.values.clone());
-            if let (Some(own), Some(chance)) = (of(key), of(CHANCE)) {
-                all[0].extend(own);
-                all[1].extend(chance);
-            }
-        }
-        if let Some(difference) = paired(&all[0], &all[1], seed) {
-            parts.push(
-                match difference.interval {
-                    i if i.low > 0.0 => "finds the evidence better than chance",
-                    i if i.high < 0.0 => "points away from the evidence",
-                    _ => "no better than chance",
-                }
-                .to_string(),
-            );
-        }
+    } else if let Some(found) = found(cases, key, seed) {
+        parts.push(found);
     }
     parts.join("; ")
+}
+
+/// Whether a map finds the evidence better than maps that know nothing of the model, sample by sample; `None` for chance itself and
+/// where no evidence lies anywhere.
+fn found(cases: &[&CaseResult], key: &str, seed: u64) -> Option<String> {
+    let against = |control: &str| {
+        let (mut own, mut other) = (vec![], vec![]);
+        for case in cases {
+            let of = |key: &str| Some(&case.method(key)?.measure("localisation-auc")?.values);
+            if let (Some(a), Some(b)) = (of(key), of(control)) {
+                own.extend(a);
+                other.extend(b);
+            }
+        }
+        if control == key { None } else { paired(&own, &other, seed) }
+    };
+    let chance = against(CHANCE)?;
+    let edges = against("edges");
+    let text = match chance.interval {
+        i if i.high < 0.0 => "points away from the evidence",
+        i if i.low <= 0.0 => "no better than chance",
+        _ if edges.is_some_and(|e| e.interval.low <= 0.0) => "better than chance, no better than edges",
+        _ => "finds the evidence better than chance",
+    };
+    Some(text.to_string())
 }
