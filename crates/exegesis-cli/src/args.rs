@@ -53,6 +53,8 @@ pub enum Command {
     Evaluate(Box<Evaluate>),
     /// List the metrics, or show one with its definition, options and analytic check.
     Metrics(Metrics),
+    /// Run methods through suites whose answers are known.
+    Truth(Truth),
     /// Train a LAX adapter (not built in this version).
     TrainLax(Rest),
 }
@@ -273,6 +275,34 @@ pub struct Evaluate {
     pub attributions: Vec<PathBuf>,
     #[command(flatten)]
     pub judging: Judging,
+}
+
+/// `exegesis truth`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exegesis truth                                                  a usual set of methods, all suites
+  exegesis truth --methods dlbacktrace,gradient,lrp --suites networks,pictures
+  exegesis truth --methods slalom,occlusion --suites texts --save truth.json")]
+pub struct Truth {
+    /// METHOD[:key=value,...],... Default: a usual set.
+    #[arg(long, value_name = "M,M,...")]
+    pub methods: Option<String>,
+    /// Suites. Default: all of them.
+    #[arg(long, value_name = "S,S,...", value_delimiter = ',')]
+    pub suites: Option<Vec<String>>,
+    /// Samples per model.
+    #[arg(long, value_name = "N", default_value = "50")]
+    pub limit: NonZeroUsize,
+    /// Seed of samples and of methods.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// File to write everything to, value by value: .json; repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub save: Vec<PathBuf>,
+    /// Write the samples that the models of the suites learn from, and stop.
+    #[arg(long, value_name = "FILE.npz")]
+    pub write_data: Option<PathBuf>,
 }
 
 /// `exegesis metrics`.

@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod methods;
 pub mod metrics;
 pub mod players;
+pub mod truth;
 
 use std::path::Path;
 use std::sync::Arc;

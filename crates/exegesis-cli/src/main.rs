@@ -41,6 +41,7 @@ fn run(command: &Command, console: &Console) -> Result<()> {
         Command::Compare(args) => commands::compare::run(args, console),
         Command::Evaluate(args) => commands::evaluate::run(args, console),
         Command::Metrics(args) => commands::metrics::run(args, console),
+        Command::Truth(args) => commands::truth::run(args, console),
         Command::TrainLax(_) => commands::not_built("train-lax"),
     }
 }

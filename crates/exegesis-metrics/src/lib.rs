@@ -33,6 +33,7 @@ pub(crate) mod reading;
 pub mod robustness;
 pub mod statistics;
 mod subject;
+pub mod truth;
 
 pub use bench::Bench;
 pub use error::{Error, Result};

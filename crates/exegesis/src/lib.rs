@@ -39,6 +39,7 @@ mod rule_plan;
 mod save;
 mod target;
 mod text;
+pub mod truth;
 mod vocabulary;
 mod weights;
 

@@ -1,7 +1,7 @@
 //! Explanations as files; the ending decides which kind.
 
 mod json;
-mod npz;
+pub(crate) mod npz;
 mod safetensors;
 
 use std::path::{Path, PathBuf};

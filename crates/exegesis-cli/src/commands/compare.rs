@@ -165,7 +165,7 @@ pub fn data(
 }
 
 /// `a,b:k=v,l=w,c` as `a`, `b:k=v,l=w`, `c`.
-fn list(text: &str) -> Vec<String> {
+pub(super) fn list(text: &str) -> Vec<String> {
     let mut all: Vec<String> = vec![];
     for piece in text.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
         match all.last_mut() {
@@ -180,7 +180,7 @@ fn list(text: &str) -> Vec<String> {
 }
 
 /// The name, with `#2` for a second use.
-fn unique<'a>(name: &str, used: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn unique<'a>(name: &str, used: impl Iterator<Item = &'a str>) -> String {
     let before = used.filter(|key| *key == name || key.starts_with(&format!("{name}#"))).count();
     if before == 0 { name.to_string() } else { format!("{name}#{}", before + 1) }
 }

@@ -5,6 +5,8 @@ use std::io::{Cursor, Write};
 use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
 
+use exegesis_graph::Tensor;
+
 use crate::inputs::write_npy;
 use crate::{Error, ErrorKind, Explanation, Result};
 
@@ -12,6 +14,14 @@ use crate::{Error, ErrorKind, Explanation, Result};
 const LARGE: usize = 4_000_000_000;
 
 pub(super) fn bytes(explanation: &Explanation) -> Result<Vec<u8>> {
+    pack(explanation.arrays()?)
+}
+
+/// Named arrays as one file.
+///
+/// # Errors
+/// Arrays that NumPy has no type for.
+pub(crate) fn pack(arrays: impl IntoIterator<Item = (String, Tensor)>) -> Result<Vec<u8>> {
     let failed = |e: &dyn std::fmt::Display| {
         Error::new(
             ErrorKind::Other,
@@ -19,7 +29,7 @@ pub(super) fn bytes(explanation: &Explanation) -> Result<Vec<u8>> {
         )
     };
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, tensor) in explanation.arrays()? {
+    for (name, tensor) in arrays {
         let array = write_npy(&tensor)?;
         // Stored, not deflated: numpy maps such files, and floats hardly compress. The fixed date of the default
         // makes equal explanations equal files.
