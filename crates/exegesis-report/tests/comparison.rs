@@ -24,7 +24,7 @@ fn comparison(methods: usize, metrics: usize, text: &str) -> ComparisonReport {
     let metric = |m: usize| ComparedMetric {
         name: format!("{text}metric{m}"),
         family: m % 2,
-        is_up: m % 3 > 0,
+        is_up: !m.is_multiple_of(3),
         summary: t(),
         formula: t(),
         misleads: t(),
@@ -39,7 +39,7 @@ fn comparison(methods: usize, metrics: usize, text: &str) -> ComparisonReport {
         n: 9,
         excluded: vec![(t(), 1)],
         rank: (m < methods).then_some(m as f64 + 1.0),
-        beats_random: Some(m % 2 == 0),
+        beats_random: Some(m.is_multiple_of(2)),
     };
     let line = |m: usize| CurveLine {
         method: m,

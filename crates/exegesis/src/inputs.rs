@@ -269,11 +269,14 @@ pub fn read(ports: &[Port], sources: &[Source], options: &ReadOptions) -> Result
     Ok(ReadInputs { runs, remarks })
 }
 
+/// Arrays by name.
+pub(crate) type Named = Vec<(String, Tensor)>;
+
 /// The bytes of a `.npz` or `.safetensors` file, and all its arrays by name.
 ///
 /// # Errors
 /// Another kind of file, or one that can't be read.
-pub(crate) fn read_arrays(path: &Path) -> Result<(Vec<u8>, Vec<(String, Tensor)>)> {
+pub(crate) fn read_arrays(path: &Path) -> Result<(Vec<u8>, Named)> {
     let kind = kind(path)?;
     let bytes = read_bytes(path)?;
     let found = match kind {

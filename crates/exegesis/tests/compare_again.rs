@@ -65,6 +65,7 @@ fn compared(methods: &[&str], wanted: &[&str]) -> Comparison {
     let comparer = Comparer {
         judge: model.explainer(judge).seed(3).build().unwrap(),
         methods: methods.iter().map(|m| ((*m).to_string(), explainer(&model, m))).collect(),
+        saved: vec![],
         metrics: wanted.iter().map(|m| ((*m).to_string(), metrics::parse(m).unwrap())).collect(),
         options: CompareOptions { seed: 3, ..CompareOptions::default() },
         target: "argmax".to_string(),

@@ -5,11 +5,14 @@ use exegesis::compare::{
 };
 use exegesis::metrics::{Direction, Family, Modality, Outcome};
 
+/// A metric by name, family, direction and options.
+type Asked<'a> = (&'a str, Family, Direction, &'a [(&'a str, &'a str)]);
+
 /// Values of `metrics` (name, family, direction, parameters) for methods: `value(method, metric, sample)`. Names that stand in
 /// brackets are controls.
 fn record(
     methods: &[&str],
-    metrics: &[(&str, Family, Direction, &[(&str, &str)])],
+    metrics: &[Asked<'_>],
     samples: usize,
     value: impl Fn(usize, usize, usize) -> Option<f64>,
 ) -> Comparison {

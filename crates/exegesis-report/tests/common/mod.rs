@@ -68,6 +68,7 @@ pub fn views() -> Vec<(&'static str, InputView, Vec<usize>)> {
 }
 
 /// A report around rows.
+#[allow(dead_code)]
 pub fn report(rows: Vec<RowReport>) -> Report {
     Report {
         title: "Explanation of model.onnx".into(),

@@ -26,13 +26,16 @@ struct Row<'a> {
     outcome: &'a Outcome,
 }
 
+/// What a column says of a row.
+type Of<'a, T> = Box<dyn Fn(&Row<'_>) -> Option<T> + 'a>;
+
 /// A column: its name, and what stands there in a row.
 enum Column<'a> {
-    Text(&'static str, Box<dyn Fn(&Row<'_>) -> Option<String> + 'a>),
-    Number(&'static str, Box<dyn Fn(&Row<'_>) -> Option<f64> + 'a>),
-    Whole(&'static str, Box<dyn Fn(&Row<'_>) -> Option<i64> + 'a>),
-    Small(&'static str, Box<dyn Fn(&Row<'_>) -> Option<i32> + 'a>),
-    Flag(&'static str, Box<dyn Fn(&Row<'_>) -> Option<bool> + 'a>),
+    Text(&'static str, Of<'a, String>),
+    Number(&'static str, Of<'a, f64>),
+    Whole(&'static str, Of<'a, i64>),
+    Small(&'static str, Of<'a, i32>),
+    Flag(&'static str, Of<'a, bool>),
 }
 
 impl Column<'_> {

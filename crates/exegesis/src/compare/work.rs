@@ -306,10 +306,9 @@ impl<'a> Work<'a> {
                     }
                 }
             }
-            match bench.prepare(&questions) {
-                Err(MetricError::Stopped) => return Err(stopped()),
-                // Which metric it was, its own evaluation says.
-                Ok(()) | Err(_) => {}
+            // Of other failures the evaluation says which metric it was.
+            if let Err(MetricError::Stopped) = bench.prepare(&questions) {
+                return Err(stopped());
             }
             let mut own = vec![];
             for (index, (_, metric)) in comparer.metrics.iter().enumerate() {
