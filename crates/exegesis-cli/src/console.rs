@@ -79,17 +79,24 @@ impl Console {
         if wanted { ColorChoice::Ansi } else { ColorChoice::Plain }
     }
 
-    /// Progress of work called `what`.
+    /// Progress of work called `what`, counted in rows.
     pub fn progress(&self, what: &str) -> Progress {
+        self.progress_of(what, "rows")
+    }
+
+    /// Progress of work called `what`, counted in `unit`.
+    pub fn progress_of(&self, what: &str, unit: &'static str) -> Progress {
         let bar = (!self.quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(0);
-            let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} rows, {eta} left");
+            let style = ProgressStyle::with_template(&format!(
+                "{{msg}} {{bar:30}} {{pos}}/{{len}} {unit}, {{eta}} left"
+            ));
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_message(what.to_string());
             bar
         });
         let now = Instant::now();
-        Progress { what: what.to_string(), bar, quiet: self.quiet, started: now, said: now }
+        Progress { what: what.to_string(), unit, bar, quiet: self.quiet, started: now, said: now }
     }
 }
 
@@ -97,6 +104,7 @@ impl Console {
 #[derive(Debug)]
 pub struct Progress {
     what: String,
+    unit: &'static str,
     bar: Option<ProgressBar>,
     quiet: bool,
     started: Instant,
@@ -104,9 +112,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// `done` of `total` rows are done.
+    /// `done` of `total` are done.
     pub fn at(&mut self, done: usize, total: usize) {
-        if self.started.elapsed() < PATIENCE {
+        self.part(done as f64, total);
+    }
+
+    /// The same where what is at hand is done in part.
+    pub fn part(&mut self, done: f64, total: usize) {
+        let elapsed = self.started.elapsed();
+        if elapsed < PATIENCE {
             return;
         }
         if let Some(bar) = &self.bar {
@@ -114,8 +128,8 @@ impl Progress {
             bar.set_position(done as u64);
         } else if !self.quiet && self.said.elapsed() >= INTERVAL {
             self.said = Instant::now();
-            let left = self.started.elapsed().as_secs_f64() * (total - done) as f64 / done.max(1) as f64;
-            eprintln!("{}: {done} of {total} rows, about {left:.0} s left", self.what);
+            let left = elapsed.as_secs_f64() * (total as f64 - done) / done.max(1e-3);
+            eprintln!("{}: {} of {total} {}, about {left:.0} s left", self.what, done as u64, self.unit);
         }
     }
 }

@@ -198,7 +198,7 @@ fn what_does_not_apply_is_left_out_by_name() {
             "--methods",
             "gradient,grad-cam",
             "--metrics",
-            "gini,road,pointing-game",
+            "gini,average-drop,pointing-game",
             "--label-column",
             "class",
             "--save",
@@ -212,7 +212,7 @@ fn what_does_not_apply_is_left_out_by_name() {
         metrics.iter().find(|m| m["key"] == name).unwrap()["left_out"].as_str().map(str::to_string)
     };
     assert_eq!(reason("gini"), None);
-    assert!(reason("road").unwrap().contains("image"), "{:?}", reason("road"));
+    assert!(reason("average-drop").unwrap().contains("image"), "{:?}", reason("average-drop"));
     assert!(reason("pointing-game").is_some());
     assert_eq!(values(&record, "gradient", "gini").len(), 3);
 }

@@ -63,7 +63,6 @@ fn metrics_without_chance_are_those_of_quantus() {
         ("relevance-rank", "relevance-rank"),
         ("localisation-auc", "localisation-auc"),
         ("relevance-mass", "relevance-mass of the positive part"),
-        ("attribution-localisation", "attribution-localisation of the positive part"),
         ("faithfulness-estimate:side=1,score=logit", "faithfulness-estimate"),
     ];
     let found = of_saved("maps.npz", &pairs.map(|(own, _)| own));

@@ -36,9 +36,9 @@ pub fn check(args: &Judging) -> Result<()> {
 /// Compares, and writes what came out.
 pub fn judge(comparer: &Comparer, data: &DataSet, args: &Judging, console: &Console) -> Result<()> {
     let saves = stoppable();
-    let mut bar = console.progress("compare");
+    let mut bar = console.progress_of("compare", "samples");
     let (record, examples) = comparer.run(data, &mut |event| match event {
-        Progress::Explaining(_, done, total) | Progress::Judging(done, total) => bar.at(done, total),
+        Progress::Done(samples, total) => bar.part(samples, total),
         Progress::Planned(rows, explanations) => console.note(&format!(
             "each method and sample takes at most {rows} rows of the model and {explanations} explanations; what methods \
              share is asked once"

@@ -42,7 +42,7 @@ pub fn run(args: &Truth, console: &Console) -> Result<()> {
         methods.push((key, method));
     }
     let saves = stoppable();
-    let mut bar = console.progress("truth");
+    let mut bar = console.progress_of("truth", "cases");
     let is_asked_for = args.methods.is_some();
     let report = truth::run(&methods, &options, &mut |event| match event {
         Progress::Case(done, total) => bar.at(done, total),

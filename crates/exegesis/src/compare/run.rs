@@ -41,12 +41,10 @@ pub struct CompareOptions {
 /// What happens during a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
-    /// A method explains: rows done, of how many.
-    Explaining(String, usize, usize),
+    /// Samples done, of how many. Explaining a sample and judging its maps count half each.
+    Done(f64, usize),
     /// What the first sample needs per method: rows of the model, explanations.
     Planned(usize, usize),
-    /// Maps judged, of how many.
-    Judging(usize, usize),
     /// Samples that an earlier run finished.
     Resumed(usize),
     /// Something the user should know at once.

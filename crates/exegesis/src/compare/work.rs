@@ -133,9 +133,10 @@ impl<'a> Work<'a> {
                 continue;
             }
             let started = Instant::now();
+            let methods = self.comparer.methods.len() as f64;
             let found = explainer.explain_with(inputs, &mut |rows, of| {
-                let here = inputs.rows() * rows / of.max(1);
-                progress(Progress::Explaining(key.clone(), before + here, self.samples));
+                let part = (index as f64 + rows as f64 / of.max(1) as f64) / methods;
+                progress(Progress::Done(before as f64 + part * inputs.rows() as f64 / 2.0, self.samples));
             });
             self.comparer.check_stop()?;
             let mut cost = Cost { seconds: started.elapsed().as_secs_f64(), ..Cost::default() };
@@ -262,9 +263,13 @@ impl<'a> Work<'a> {
             let (rows, explanations) = self.announce(view);
             progress(Progress::Planned(rows, explanations));
         }
-        let (all, before) = (self.samples * contestants.len(), sample.index * contestants.len());
-        let mut entry =
-            self.judge(&views, &mut bench, &mut |done| progress(Progress::Judging(before + done, all)))?;
+        // The rows of the chunk are explained; of those before this one the maps are judged too.
+        let (rows, samples) = (inputs.rows() as f64, self.samples);
+        let before = sample.index as f64 - sample.row as f64 / 2.0 + rows / 2.0;
+        let mut entry = self.judge(&views, &mut bench, &mut |done| {
+            let part = done as f64 / contestants.len().max(1) as f64;
+            progress(Progress::Done(before + part / 2.0, samples));
+        })?;
         entry.sample = sample.index;
         entry.summary = Some(SampleSummary {
             name: inputs.row_name(sample.row),
