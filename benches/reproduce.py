@@ -98,8 +98,8 @@ def comparisons():
             "--labels", CACHE / "imagenet-labels.txt", "--methods",
             "dlbacktrace,input-x-gradient,integrated-gradients:steps=20,smoothgrad:samples=20,lrp,grad-cam,lime:samples=200,"
             "kernel-shap:samples=200",
-            "--metrics", "morf:steps=49,lerf:steps=49,abpc:steps=49,abpc:steps=49,operator=blur,faithfulness-correlation,msi,"
-            "max-sensitivity:draws=4,complexity,gini",
+            "--metrics", "morf:steps=28,lerf:steps=28,abpc:steps=28,abpc:steps=28,operator=blur,faithfulness-correlation,msi,"
+            "max-sensitivity:draws=2,complexity,gini", "--controls", "random,edges",
         ],
         "reviews": [
             SENTIMENT, reviews, "--operator", "delete", "--correct-only", "--methods",

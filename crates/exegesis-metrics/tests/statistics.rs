@@ -172,6 +172,20 @@ fn resamples_are_reproducible_and_in_range() {
     assert!(all.iter().all(|list| list.len() == 7 && list.iter().all(|i| *i < 7)));
 }
 
+/// Catches p-values that can't get below a thousandth, so that no difference survives the correction for many pairs.
+#[test]
+fn a_clear_difference_survives_the_correction_for_many_pairs() {
+    let noise = |i: usize| ((i * 7919) % 101) as f64 / 101.0 - 0.5;
+    let first: Vec<Option<f64>> = (0..60).map(|i| Some(1.0 + noise(i))).collect();
+    let second: Vec<Option<f64>> = (0..60).map(|i| Some(noise(i + 33))).collect();
+    let clear = paired(&first, &second, 5).unwrap().p;
+    assert!(clear < 1e-6, "{clear}");
+    let none: Vec<Option<f64>> = (0..60).map(|i| Some(1.0 + noise(i + 50))).collect();
+    assert!(paired(&first, &none, 5).unwrap().p > 0.05);
+    // Eight methods have 28 pairs.
+    assert!(holm(&[vec![clear], vec![0.9; 27]].concat())[0] < 0.05);
+}
+
 proptest! {
     #[test]
     fn orders_do_not_depend_on_the_scale(values in prop::collection::vec(-100i32..100, 2..8), shift in -50i32..50) {

@@ -37,8 +37,10 @@ pub struct Difference {
     pub mean: f64,
     /// 95 % bootstrap interval of that mean.
     pub interval: Interval,
-    /// Two-sided: twice the share of resamples on the rarer side of 0 (0 counts on both, one is added to each count), and
-    /// never below `2^(1-n)`, the least that any test by signs could give for `n` samples.
+    /// Two-sided: twice the share of resamples on the rarer side of 0 (0 counts on both, one is added to each count). Where
+    /// none is there, the two tails beyond 0 of a normal distribution with mean and standard deviation of the resamples, if
+    /// that is less: a thousand resamples can't tell of smaller shares than a thousandth, which a correction for many pairs
+    /// needs. Never below `2^(1-n)`, the least that any test by signs could give for `n` samples.
     pub p: f64,
 }
 
@@ -110,7 +112,8 @@ pub fn paired(first: &[Option<f64>], second: &[Option<f64>], seed: u64) -> Optio
     let means = means(&differences, &resamples(n, DRAWS, seed));
     let below = means.iter().filter(|m| **m <= 0.0).count();
     let above = means.iter().filter(|m| **m >= 0.0).count();
-    let p = 2.0 * (1 + below.min(above)) as f64 / (means.len() + 1) as f64;
+    let counted = 2.0 * (1 + below.min(above)) as f64 / (means.len() + 1) as f64;
+    let p = if below.min(above) == 0 { counted.min(tails(&means)) } else { counted };
     let least = 0.5f64.powi(i32::try_from(n).unwrap_or(i32::MAX) - 1);
     Some(Difference {
         n,
@@ -118,6 +121,15 @@ pub fn paired(first: &[Option<f64>], second: &[Option<f64>], seed: u64) -> Optio
         interval: Interval { low: percentile(&means, 0.025)?, high: percentile(&means, 0.975)? },
         p: p.clamp(least.min(1.0), 1.0),
     })
+}
+
+/// Both tails beyond 0 of a normal distribution with the mean and standard deviation of `means`.
+fn tails(means: &[f64]) -> f64 {
+    let middle = mean(means).unwrap_or(0.0);
+    let squares: Vec<f64> = means.iter().map(|m| (m - middle).powi(2)).collect();
+    let deviation = mean(&squares).unwrap_or(0.0).sqrt();
+    // All resamples alike: nothing but the number of samples limits what they say.
+    if deviation > 0.0 { libm::erfc(middle.abs() / (deviation * std::f64::consts::SQRT_2)) } else { 0.0 }
 }
 
 /// Corrects p-values of several comparisons (Holm 1979): the k-th smallest of m becomes the largest of `(m - j + 1) p_j` over
