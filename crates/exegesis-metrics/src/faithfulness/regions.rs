@@ -220,9 +220,8 @@ impl Metric for Irof {
         let keep = groups.stepwise_without(&ranked(view, &groups));
         let full = bench.clean(operator)?.score(self.score);
         if full < self.least || full <= 0.0 {
-            return Ok(Outcome::undefined(format!(
-                "the score of the sample, {full:.3}, is too small to divide by"
-            )));
+            let reason = "the score of the sample is too small to divide by";
+            return Ok(Outcome::undefined(reason).with("full", full));
         }
         let (at, mut scores) = curve(bench, operator, self.score, &keep)?;
         scores.iter_mut().for_each(|q| *q /= full);

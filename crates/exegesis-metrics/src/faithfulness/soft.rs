@@ -177,10 +177,8 @@ impl Soft {
         let lost = |score: f64| (full - score).max(0.0);
         let all = lost(bench.empty(operator)?.score(self.score));
         if all < self.least {
-            return Ok(Outcome::undefined(format!(
-                "the score of the sample, {full:.3}, is not {} above that of nothing",
-                self.least
-            )));
+            let reason = format!("the score of the sample is not {} above that of nothing", self.least);
+            return Ok(Outcome::undefined(reason).with("full", full));
         }
         let shares: Vec<f64> = bench
             .ask(operator, keep)?

@@ -314,12 +314,9 @@ impl Metric for Msi {
             None => height < self.gap || height <= 0.0,
         };
         if is_near {
-            return Ok(Outcome::undefined(format!(
-                "the score of the sample ({full:.3}) is not {} above that of nothing ({empty:.3})",
-                self.gap
-            ))
-            .with("p_x", full)
-            .with("p_b", empty));
+            // Without the numbers, which stand beside it, so that samples can be counted by reason.
+            let reason = format!("the score of the sample is not {} above that of nothing", self.gap);
+            return Ok(Outcome::undefined(reason).with("p_x", full).with("p_b", empty));
         }
         let normal = |answer: &Answer| match self.clips {
             true => ((answer.score(self.score) - empty) / height).clamp(0.0, 1.0),
