@@ -6,7 +6,7 @@
 mod blur;
 mod impute;
 
-use exegesis_catalogue::{ParameterInfo, choices};
+use exegesis_catalogue::{ParameterInfo, choices, unknown_value};
 
 pub use blur::blur;
 pub use impute::{Solver, impute};
@@ -42,37 +42,14 @@ choices! {
     }
 }
 
-choices! {
-    /// The operator of a metric.
-    OperatorChoice {
-        /// The one of the run.
-        #[default]
-        Run = "run",
-        /// See [`Operator::Zero`].
-        Zero = "zero",
-        /// See [`Operator::Mean`].
-        Mean = "mean",
-        /// See [`Operator::Blur`].
-        Blur = "blur",
-        /// See [`Operator::Noise`].
-        Noise = "noise",
-        /// See [`Operator::Uniform`].
-        Uniform = "uniform",
-        /// See [`Operator::Impute`].
-        Impute = "impute",
-        /// See [`Operator::Delete`].
-        Delete = "delete",
-        /// See [`Operator::Mask`].
-        Mask = "mask",
-        /// See [`Operator::Pad`].
-        Pad = "pad",
-        /// See [`Operator::Median`].
-        Median = "median",
-        /// See [`Operator::Background`].
-        Background = "background",
-        /// See [`Operator::Linear`].
-        Linear = "linear",
-    }
+/// The operator of a metric.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OperatorChoice {
+    /// The one of the run.
+    #[default]
+    Run,
+    /// This one, whatever the run has.
+    Fixed(Operator),
 }
 
 impl OperatorChoice {
@@ -84,9 +61,33 @@ impl OperatorChoice {
         doc: "what stands in for features that are taken out; run: the operator of the whole comparison",
     };
 
+    /// Reads `run`, or the name of an operator.
+    ///
+    /// # Errors
+    /// Another text.
+    pub fn parse(key: &str, text: &str) -> exegesis_catalogue::Result<Self> {
+        if text == "run" {
+            return Ok(Self::Run);
+        }
+        let names =
+            || std::iter::once("run").chain(Operator::ALL.iter().map(|o| o.name())).collect::<Vec<_>>();
+        Operator::parse(key, text).map(Self::Fixed).map_err(|_| unknown_value(key, text, &names()))
+    }
+
+    /// As [`OperatorChoice::parse`] reads it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Fixed(operator) => operator.name(),
+        }
+    }
+
     /// The operator, given the one of the run.
     pub fn of(self, run: Operator) -> Operator {
-        Operator::parse("operator", self.name()).unwrap_or(run)
+        match self {
+            Self::Run => run,
+            Self::Fixed(operator) => operator,
+        }
     }
 }
 
