@@ -147,7 +147,8 @@ pub(super) fn map_of(
     }
     // What lies on cells that are no features, such as those of special tokens, is no part of the map; means add up to nothing.
     let elsewhere = cells.iter().flatten().sum::<f64>() - values.iter().sum::<f64>();
-    let expected = result.totals.get(row).and_then(|total| total.expected);
+    // What relevance methods promise holds with what biases absorbed, which the ledger says and the map does not.
+    let expected = result.totals.get(row).and_then(|total| total.expected).filter(|_| !method.is_relevance());
     let promised = expected.filter(|_| !repeats(method)).map(|expected| expected - elsewhere);
     Ok(Map { values, is_signed: result.signed, is_unit: false, promised })
 }

@@ -128,7 +128,7 @@ pub(super) fn warnings(record: &Comparison, summary: &Summary) -> Vec<String> {
                 if !found.is_empty() {
                     all.push(format!(
                         "{found}: maps hardly change when the weights of the model are made random ({} of {UNMOVED} or more), so \
-                         they say little about this model",
+                         they say little about this model (or their zeros agree, as of maps that multiply by a black background)",
                         metric_label(record, index)
                     ));
                 }
