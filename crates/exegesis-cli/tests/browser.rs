@@ -69,7 +69,9 @@ fn photographs() {
             "--methods",
             "dlbacktrace,input-x-gradient,grad-cam",
             "--metrics",
-            "insertion:steps=28,deletion:steps=28,abpc:steps=28,abpc:operator=blur,steps=28,complexity",
+            "insertion:steps=14,deletion:steps=14,abpc:steps=14,abpc:operator=blur,steps=14,complexity",
+            "--controls",
+            "random,edges",
         ],
     );
     // Maps side by side.
