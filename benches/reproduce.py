@@ -122,7 +122,8 @@ def main():
             [exegesis, "compare", *arguments, "-o", OUT / f"{name}.html", "--save", OUT / f"{name}.json"],
             check=True, stdout=subprocess.DEVNULL,
         )
-        print(table(json.loads((OUT / f"{name}.json").read_text())["comparison"]), flush=True)
+        record = json.loads((OUT / f"{name}.json").read_text())["comparison"]
+        print(table(record) + disagreement(record), flush=True)
 
 
 def table(record):
@@ -150,6 +151,30 @@ def table(record):
     left = [f"{m['key']} ({m['left_out']})" for m in record["metrics"] if m["left_out"]]
     note = f"\n{len(record['samples'])} samples, operator {record['operator']}, {record['seconds']:.0f} s."
     return "\n".join(lines) + "\n" + note + (f" Left out: {'; '.join(left)}." if left else "") + "\n"
+
+
+def disagreement(record):
+    """How often MSI orders two maps of a sample against both insertion and deletion, and where it does so most."""
+    keys = [m["key"] for m in record["metrics"]]
+    if not {"msi", "insertion", "deletion"} <= set(keys):
+        return ""
+    columns = [keys.index(key) for key in ("msi", "insertion", "deletion")]
+    own = [k for k, m in enumerate(record["methods"]) if not m["is_control"]]
+    pairs, against = 0, []
+    for at, first in enumerate(own):
+        for second in own[at + 1 :]:
+            for sample in range(len(record["samples"])):
+                a, b = ([record["values"][k][c][sample]["value"] for c in columns] for k in (first, second))
+                if None in a + b or abs(a[0] - b[0]) < 1e-6:
+                    continue
+                pairs += 1
+                # Higher is better for MSI and insertion, lower for deletion.
+                by_msi = a[0] - b[0]
+                if by_msi * (a[1] - b[1]) < 0 and by_msi * (b[2] - a[2]) < 0:
+                    names = [record["methods"][k]["key"] for k in (first, second)]
+                    against.append((abs(by_msi), f"sample {sample}, {names[0]} {a} and {names[1]} {b}"))
+    text = f"\nMSI contradicts both insertion and deletion in {len(against)} of {pairs} pairs of maps"
+    return text + (f"; most: {max(against)[1]} (MSI, insertion, deletion).\n" if against else ".\n")
 
 
 if __name__ == "__main__":
