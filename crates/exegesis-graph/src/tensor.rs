@@ -153,6 +153,11 @@ impl Tensor {
         &self.data
     }
 
+    /// Elements, without a copy.
+    pub fn into_data(self) -> Data {
+        self.data
+    }
+
     /// Shape and elements.
     pub fn into_parts(self) -> (Vec<usize>, Data) {
         (self.shape, self.data)

@@ -48,6 +48,11 @@ impl Error {
         Self::usage(format!("{feature} is not built in this version. {instead}"))
     }
 
+    /// The end of work that the user stopped.
+    pub(crate) fn stopped() -> Self {
+        Self::new(ErrorKind::Other, "stopped by the user. Nothing is saved.")
+    }
+
     /// Class of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -7,6 +7,7 @@
 mod bind;
 mod csv;
 mod fit;
+mod given;
 mod image;
 mod labelled;
 mod npy;
@@ -26,6 +27,7 @@ use crate::text::SpecialIds;
 use crate::{Error, Preprocess, Remarks, Result, TextReader};
 
 pub(crate) use bind::{Bound, Piece, is_batched};
+pub use given::{Given, Value, bind_values};
 pub use labelled::{LabelOptions, Labelled, read_labelled};
 pub(crate) use npy::write as write_npy;
 pub use rows::Rows;

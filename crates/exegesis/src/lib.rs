@@ -50,8 +50,8 @@ pub use explanation::{
     RowEvidence, RowTotals, SlalomRow, Timings, Unbooked,
 };
 pub use inputs::{
-    Input, Inputs, LabelOptions, Labelled, ReadInputs, ReadOptions, Rows, Source, describe_ports,
-    read as read_inputs, read_labelled,
+    Given, Input, Inputs, LabelOptions, Labelled, ReadInputs, ReadOptions, Rows, Source, Value, bind_values,
+    describe_ports, read as read_inputs, read_labelled,
 };
 pub use inspect::{Coverage, Stage};
 pub use labels::Labels;

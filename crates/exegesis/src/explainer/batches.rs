@@ -46,6 +46,7 @@ pub(crate) fn run(
     }
     let mut parts: Vec<Vec<Tensor>> = Vec::new();
     for (start, end) in spans(rows, batch) {
+        settings.check_stop()?;
         let lanes: Vec<(usize, usize)> =
             spans(end - start, part).into_iter().map(|(from, to)| (start + from, start + to)).collect();
         let mut cut: Vec<Vec<(&str, Tensor)>> = vec![];

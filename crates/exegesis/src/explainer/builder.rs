@@ -1,7 +1,7 @@
 //! Choices for an explainer, and how its runs are done.
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use exegesis_attribute::{
@@ -32,6 +32,17 @@ pub(crate) struct Settings {
     pub is_baseline_given: bool,
     /// Set by others to stop.
     pub stop: Option<Arc<AtomicBool>>,
+}
+
+impl Settings {
+    /// # Errors
+    /// A stop by the user.
+    pub fn check_stop(&self) -> Result<()> {
+        match &self.stop {
+            Some(stop) if stop.load(Ordering::Relaxed) => Err(Error::stopped()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Choices for an [`Explainer`]; everything has a default.
@@ -223,7 +234,8 @@ impl ExplainerBuilder {
         self
     }
 
-    /// A switch that stops black-box methods early: what is known by then becomes the result.
+    /// A switch that stops the work early. Of black-box methods what is known by then becomes the result; others end with an
+    /// error after the batch at hand.
     #[must_use]
     pub fn stop(mut self, switch: Arc<AtomicBool>) -> Self {
         self.settings.stop = Some(switch);

@@ -210,6 +210,7 @@ impl Explainer {
         let mut done = 0;
         progress(0, work.len());
         while done < work.len() {
+            self.settings.check_stop()?;
             let end = match work.len() - done {
                 // No lone row at the end: programs for several rows take none.
                 rest if shared.splits && chunk > 2 && rest == chunk + 1 => done + chunk - 1,

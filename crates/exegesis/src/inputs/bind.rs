@@ -83,21 +83,28 @@ pub(crate) fn bind(
             }
         }
     }
+    let files = "as NAME=FILE, or a .npz or .safetensors file with arrays of these names";
+    check_complete(ports, &bound, files)?;
+    bound.retain(|b| !b.pieces.is_empty());
+    Ok(bound)
+}
+
+/// # Errors
+/// An input that must be given and is not; `how` says how to give it.
+pub(crate) fn check_complete(ports: &[Port], bound: &[Bound], how: &str) -> Result<()> {
     let missing: Vec<String> = bound
         .iter()
         .filter(|b| b.pieces.is_empty())
         .filter_map(|b| ports.get(b.port).filter(|p| !p.optional).map(|p| format!("\"{}\"", p.name)))
         .collect();
-    if !missing.is_empty() {
-        return Err(Error::input(format!(
-            "nothing is given for input {}; the model's inputs are {}. Give each as NAME=FILE, or a .npz or .safetensors \
-             file with arrays of these names.",
-            missing.join(", "),
-            describe_ports(ports)
-        )));
+    if missing.is_empty() {
+        return Ok(());
     }
-    bound.retain(|b| !b.pieces.is_empty());
-    Ok(bound)
+    Err(Error::input(format!(
+        "nothing is given for input {}; the model's inputs are {}. Give each {how}.",
+        missing.join(", "),
+        describe_ports(ports)
+    )))
 }
 
 /// Texts, each with the name of its file if it has one, and the sources that are none.
@@ -137,25 +144,7 @@ fn read_source(
         Kind::Image => {
             let port = picture_port(candidates)?;
             let picture = image::decode(&bytes)?;
-            let shape = port.shape.clone().unwrap_or_default();
-            let preprocess = match &options.preprocess {
-                Some(preprocess) => preprocess.clone(),
-                None => {
-                    remarks.warn(format!(
-                        "no preprocessing is known for input \"{}\": pixels are given as 0..255; say how the model was \
-                         trained with --preprocess",
-                        port.name
-                    ));
-                    Preprocess::default()
-                }
-            };
-            let placed = preprocess.apply(&picture, &port.name, port.dtype, &shape)?;
-            placed.notes.into_iter().for_each(|note| remarks.warn(note));
-            let input = Input {
-                name: port.name.clone(),
-                tensor: placed.tensor,
-                views: vec![InputView::Image(placed.view)],
-            };
+            let input = picture_input(port, &picture, options, remarks)?;
             Ok(vec![Piece { input, row_names: vec![file] }])
         }
         Kind::Npy => {
@@ -216,6 +205,45 @@ fn read_source(
     }
 }
 
+/// A picture as the input `port` takes it.
+///
+/// # Errors
+/// A preprocessing that does not fit the input.
+pub(crate) fn picture_input(
+    port: &Port,
+    picture: &::image::DynamicImage,
+    options: &ReadOptions,
+    remarks: &mut Remarks,
+) -> Result<Input> {
+    let shape = port.shape.clone().unwrap_or_default();
+    let preprocess = match &options.preprocess {
+        Some(preprocess) => preprocess.clone(),
+        None => {
+            remarks.warn(format!(
+                "no preprocessing is known for input \"{}\": pixels are given as 0..255; say how the model was trained with \
+                 --preprocess",
+                port.name
+            ));
+            Preprocess::default()
+        }
+    };
+    let placed = preprocess.apply(picture, &port.name, port.dtype, &shape)?;
+    placed.notes.into_iter().for_each(|note| remarks.warn(note));
+    Ok(Input { name: port.name.clone(), tensor: placed.tensor, views: vec![InputView::Image(placed.view)] })
+}
+
+/// An array as the input `port` takes it.
+///
+/// # Errors
+/// Another type, rank or size, no elements, values that are not finite.
+pub(crate) fn array_input(
+    port: &Port,
+    tensor: exegesis_graph::Tensor,
+    remarks: &mut Remarks,
+) -> Result<Input> {
+    Ok(Input { name: port.name.clone(), tensor: fit::fit(port, tensor, remarks)?, views: Vec::new() })
+}
+
 /// One array of a file.
 fn array_piece(
     port: &Port,
@@ -259,7 +287,7 @@ fn only<'a>(candidates: &[&'a Port], what: &str) -> Result<&'a Port> {
 }
 
 /// The input that a picture is for: the one with axes for height and width.
-fn picture_port<'a>(candidates: &[&'a Port]) -> Result<&'a Port> {
+pub(crate) fn picture_port<'a>(candidates: &[&'a Port]) -> Result<&'a Port> {
     let fits = |port: &&&Port| {
         let rank = port.shape.as_ref().map(Vec::len);
         matches!(rank, Some(3 | 4)) && (port.dtype.is_float() || port.dtype == exegesis_graph::DType::U8)

@@ -98,6 +98,11 @@ impl TextReader {
         &self.tokenizer
     }
 
+    /// The tokenizer, shared with others.
+    pub fn shared_tokenizer(&self) -> Arc<Tokenizer> {
+        Arc::clone(&self.tokenizer)
+    }
+
     /// Reads `texts`, each with the name of its file if it has one, for those of `ports` that are `free`.
     ///
     /// # Errors

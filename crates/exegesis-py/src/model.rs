@@ -1,0 +1,256 @@
+//! Models.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use exegesis::{
+    Error, Explainer, Explanation, Given, Inputs, Method, Model, Port, ReadOptions, Remarks, Result,
+    TextReader, Tokenizer, Value, bind_values, files,
+};
+use image::{DynamicImage, RgbImage};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::array::tensor;
+use crate::errors::{exception, told};
+use crate::explanation::PyExplanation;
+use crate::options::Choices;
+use crate::run::beside;
+
+/// Explainers that are kept per model.
+const KEPT: usize = 8;
+
+/// A model, ready to be explained.
+#[pyclass(frozen, name = "Model", module = "exegesis._core")]
+pub struct PyModel {
+    model: Model,
+    tokenizer: Option<Arc<Tokenizer>>,
+    /// The latest explainers, by what they were asked for.
+    explainers: Mutex<Vec<(String, Arc<Kept>)>>,
+}
+
+/// An explainer, and what stops it.
+struct Kept {
+    explainer: Explainer,
+    stop: Arc<AtomicBool>,
+}
+
+/// A graph input or output: name, element type, sizes (a number or a symbol each; `None`: rank unknown), whether it may be left
+/// out.
+type PortTuple = (String, String, Option<Vec<String>>, bool);
+
+fn port(port: &Port) -> PortTuple {
+    let shape = port.shape.as_ref().map(|shape| shape.iter().map(ToString::to_string).collect());
+    (port.name.clone(), port.dtype.to_string(), shape, port.optional)
+}
+
+/// A value for a graph input as Python hands it over: `("array", x)`, `("picture", uint8 [height, width, 3])`, `("text", str)`.
+type ValueTuple<'py> = (Option<String>, String, Bound<'py, PyAny>);
+
+fn given(values: Vec<ValueTuple<'_>>) -> PyResult<Vec<Given>> {
+    values
+        .into_iter()
+        .map(|(name, kind, value)| {
+            let value = match kind.as_str() {
+                "text" => Value::Text(value.extract()?),
+                "picture" => Value::Picture(picture(&value)?),
+                _ => Value::Array(tensor(&value)?),
+            };
+            Ok(Given { name, value })
+        })
+        .collect()
+}
+
+fn picture(value: &Bound<'_, PyAny>) -> PyResult<DynamicImage> {
+    let pixels = tensor(value)?;
+    let side = |axis: usize| pixels.shape().get(axis).and_then(|size| u32::try_from(*size).ok());
+    let image = match (side(0), side(1), side(2), pixels.data()) {
+        (Some(height), Some(width), Some(3), exegesis::Data::U8(cells)) => {
+            RgbImage::from_raw(width, height, cells.clone())
+        }
+        _ => None,
+    };
+    image.map(DynamicImage::ImageRgb8).ok_or_else(|| {
+        exception(&Error::input("a picture must be an array uint8 [height, width, 3]. Convert it to RGB."))
+    })
+}
+
+impl PyModel {
+    fn new(model: Model) -> Self {
+        Self { model, tokenizer: None, explainers: Mutex::default() }
+    }
+
+    fn read_options(&self, choices: &Choices, has_text: bool) -> Result<ReadOptions> {
+        let explain = choices.explain.clone().unwrap_or_default();
+        let reader = match &self.tokenizer {
+            Some(tokenizer) if has_text || TextReader::port(&self.model, &explain).is_ok() => {
+                Some(TextReader::new(&self.model, Arc::clone(tokenizer), &explain)?)
+            }
+            _ => None,
+        };
+        let preprocess = match choices.preprocess()? {
+            Some(given) => Some(given),
+            None => self.model.preprocess()?,
+        };
+        Ok(ReadOptions { preprocess, reader, ..ReadOptions::default() })
+    }
+
+    /// The one run that `values` are.
+    fn bind(&self, ports: &[Port], values: Vec<Given>, choices: &Choices) -> Result<(Inputs, Remarks)> {
+        let has_text = values.iter().any(|given| matches!(given.value, Value::Text(_)));
+        let options = self.read_options(choices, has_text)?;
+        let read = bind_values(ports, values, &options)?;
+        let mut runs = read.runs.into_iter();
+        match (runs.next(), runs.next()) {
+            (Some(run), None) => Ok((run, read.remarks)),
+            (None, _) => Err(Error::input("there are no rows to explain. Give at least one.")),
+            _ => Err(Error::input(
+                "the values can't be one batch: they have different sizes, and the model has no mask for shorter ones. \
+                 Explain them one by one.",
+            )),
+        }
+    }
+
+    /// The explainer for these choices: a kept one, if there is one.
+    fn explainer(&self, method: &str, choices: &Choices, references: Option<&Inputs>) -> Result<Arc<Kept>> {
+        let make = || -> Result<Kept> {
+            let stop = Arc::new(AtomicBool::new(false));
+            Ok(Kept { explainer: choices.explainer(&self.model, method, references, &stop)?, stop })
+        };
+        if references.is_some() {
+            return make().map(Arc::new);
+        }
+        // Threads of a process do not live on in its forks, and neither do programs that wait for them.
+        let key = format!("{} {method} {choices:?}", std::process::id());
+        let mut kept = self.explainers.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_free = |kept: &Kept| !kept.stop.load(std::sync::atomic::Ordering::Relaxed);
+        if let Some((_, found)) = kept.iter().find(|(known, found)| *known == key && is_free(found)) {
+            return Ok(Arc::clone(found));
+        }
+        let made = Arc::new(make()?);
+        kept.retain(|(known, found)| *known != key && is_free(found));
+        kept.truncate(KEPT - 1);
+        kept.insert(0, (key, Arc::clone(&made)));
+        Ok(made)
+    }
+}
+
+#[pymethods]
+impl PyModel {
+    /// Reads a file.
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        told(py.detach(|| Model::open(path))).map(Self::new)
+    }
+
+    /// Reads an ONNX file that is in memory.
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, bytes: &Bound<'_, PyBytes>) -> PyResult<Self> {
+        let bytes = bytes.as_bytes();
+        told(py.detach(|| Model::from_bytes(bytes))).map(Self::new)
+    }
+
+    /// The built-in classifier of pictures (`"pictures"`) or of film reviews (`"reviews"`).
+    #[staticmethod]
+    fn builtin(name: &str) -> PyResult<Self> {
+        match name {
+            "reviews" => told((|| {
+                let tokenizer = Some(Arc::new(exegesis::builtin::tokenizer()?));
+                Ok(Self { tokenizer, ..Self::new(Model::builtin_text()?) })
+            })()),
+            _ => told(Model::builtin()).map(Self::new),
+        }
+    }
+
+    /// The same model with the tokenizer in the text of a `tokenizer.json`.
+    fn with_tokenizer(&self, json: &str) -> PyResult<Self> {
+        let tokenizer = told(Tokenizer::from_bytes(json.as_bytes()))?;
+        told(TextReader::new(&self.model, Arc::new(tokenizer), &[])).map(|reader| Self {
+            tokenizer: Some(reader.shared_tokenizer()),
+            ..Self::new(self.model.clone())
+        })
+    }
+
+    /// Graph inputs in order.
+    #[getter]
+    fn inputs(&self) -> Vec<PortTuple> {
+        self.model.inputs().iter().map(port).collect()
+    }
+
+    /// Graph outputs in order.
+    #[getter]
+    fn outputs(&self) -> Vec<PortTuple> {
+        self.model.outputs().iter().map(port).collect()
+    }
+
+    /// Where it was read from.
+    #[getter]
+    fn path(&self) -> &str {
+        self.model.path()
+    }
+
+    /// Names of classes; empty if the model has none.
+    #[getter]
+    fn labels(&self) -> Vec<String> {
+        let labels = self.model.labels();
+        (0..labels.len()).filter_map(|i| labels.name(i).map(str::to_string)).collect()
+    }
+
+    /// Explains `values` by each of `methods`.
+    #[pyo3(signature = (values, methods, choices, references=None, progress=None))]
+    fn explain(
+        &self,
+        py: Python<'_>,
+        values: Vec<ValueTuple<'_>>,
+        methods: Vec<String>,
+        choices: Choices,
+        references: Option<Vec<ValueTuple<'_>>>,
+        progress: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<PyExplanation> {
+        let references = match references {
+            Some(values) => {
+                let values = given(values)?;
+                let explained = self.model.explained_inputs(&choices.explain.clone().unwrap_or_default());
+                Some(told(explained.and_then(|ports| self.bind(&ports, values, &choices)))?.0)
+            }
+            None => None,
+        };
+        let mut values = Some(given(values)?);
+        let mut parts: Vec<Explanation> = vec![];
+        let mut bound: Option<(Inputs, Remarks)> = None;
+        for method in &methods {
+            let kept = told(self.explainer(method, &choices, references.as_ref()))?;
+            if let Some(values) = values.take() {
+                bound = Some(told(self.bind(kept.explainer.inputs(), values, &choices))?);
+            }
+            let inputs = bound.as_ref().map(|(inputs, _)| inputs.clone()).unwrap_or_default();
+            let own = Arc::clone(&kept);
+            let part = beside(py, &kept.stop, progress.as_ref(), move |meter| {
+                own.explainer.explain_with(&inputs, &mut |done, total| meter.set(done, total))
+            })?;
+            parts.push(part);
+        }
+        let mut joined = told(Explanation::join(parts))?;
+        if let Some((_, remarks)) = &bound {
+            joined.provenance.remarks.extend(remarks);
+        }
+        Ok(PyExplanation::new(joined))
+    }
+
+    /// Writes a standard ONNX file that predicts and explains; returns its path.
+    fn compile(&self, py: Python<'_>, method: &str, path: PathBuf, choices: Choices) -> PyResult<PathBuf> {
+        let stop = Arc::new(AtomicBool::new(false));
+        told(py.detach(|| {
+            files::check_target(&path)?;
+            let bytes = choices.builder(&self.model, method, &stop)?.compile()?;
+            files::write(&path, &bytes)
+        }))
+    }
+}
+
+/// Name, kind and first sentence of every method.
+#[pyfunction]
+pub fn methods() -> Vec<(String, String)> {
+    Method::catalogue().iter().map(|info| (info.name.to_string(), info.summary.to_string())).collect()
+}

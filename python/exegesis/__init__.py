@@ -1,0 +1,17 @@
+"""Explains deep models: a model and an input in; attributions, evidence that they can be trusted, and pictures out.
+
+>>> import exegesis as xg
+>>> model = xg.load()                                      # the built-in classifier of pictures
+>>> import numpy as np
+>>> explanation = model.explain(np.zeros((1, 1, 28, 28), "float32"), method="gradient")
+>>> explanation.values.shape
+(1, 1, 28, 28)
+"""
+
+from . import errors
+from ._core import __version__
+from ._explanation import Explanation
+from ._export import from_torch
+from ._model import Model, load, methods
+
+__all__ = ["Explanation", "Model", "__version__", "errors", "from_torch", "load", "methods"]
