@@ -11,7 +11,7 @@
 from . import errors
 from ._core import __version__
 from ._explanation import Explanation
-from ._export import from_torch
 from ._model import Model, load, methods
+from .export import from_keras, from_sklearn, from_tensorflow, from_torch, from_transformers
 
-__all__ = ["Explanation", "Model", "__version__", "errors", "from_torch", "load", "methods"]
+__all__ = ["Explanation", "Model", "__version__", "errors", "from_keras", "from_sklearn", "from_tensorflow", "from_torch", "from_transformers", "load", "methods"]

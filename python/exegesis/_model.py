@@ -73,6 +73,8 @@ class Model:
 
     def __init__(self, core: "_core.Model") -> None:
         self._core = core
+        #: What should be known about how the model came here, such as which exporter wrote it.
+        self.notes: "list[str]" = []
 
     def __reduce__(self) -> Any:
         raise TypeError("a model can't be pickled: load it again where it is needed, or hand over its path")
@@ -100,7 +102,12 @@ class Model:
         else:
             with open(os.fspath(tokenizer), encoding="utf-8") as file:
                 text = file.read()
-        return Model(self._core.with_tokenizer(text))
+        # A tokenizer of no known limit has a number here that no text reaches.
+        longest = getattr(tokenizer, "model_max_length", None)
+        context = int(longest) if isinstance(longest, int) and 0 < longest < 1 << 31 else None
+        model = Model(self._core.with_tokenizer(text, context))
+        model.notes = list(self.notes)
+        return model
 
     def explain(
         self,

@@ -144,11 +144,24 @@ impl PyModel {
         told(py.detach(|| Model::open(path))).map(Self::new)
     }
 
-    /// Reads an ONNX file that is in memory.
+    /// Reads an ONNX file that is in memory; `name` is what is shown as its path.
     #[staticmethod]
-    fn from_bytes(py: Python<'_>, bytes: &Bound<'_, PyBytes>) -> PyResult<Self> {
+    #[pyo3(signature = (bytes, name=None))]
+    fn from_bytes(py: Python<'_>, bytes: &Bound<'_, PyBytes>, name: Option<&str>) -> PyResult<Self> {
         let bytes = bytes.as_bytes();
-        told(py.detach(|| Model::from_bytes(bytes))).map(Self::new)
+        let model = told(py.detach(|| Model::from_bytes(bytes)))?;
+        Ok(Self::new(match name {
+            Some(name) => model.named(name),
+            None => model,
+        }))
+    }
+
+    /// The same model under the name `name`, with further metadata.
+    fn described(&self, name: &str, metadata: Vec<(String, String)>) -> PyResult<Self> {
+        let named = self.model.clone().named(name);
+        let model = metadata.iter().fold(named, |model, (key, text)| model.with_metadata(key, text));
+        told(model.preprocess())?;
+        Ok(Self { tokenizer: self.tokenizer.clone(), ..Self::new(model) })
     }
 
     /// The built-in classifier of pictures (`"pictures"`) or of film reviews (`"reviews"`).
@@ -163,9 +176,13 @@ impl PyModel {
         }
     }
 
-    /// The same model with the tokenizer in the text of a `tokenizer.json`.
-    fn with_tokenizer(&self, json: &str) -> PyResult<Self> {
-        let tokenizer = told(Tokenizer::from_bytes(json.as_bytes()))?;
+    /// The same model with the tokenizer in the text of a `tokenizer.json`, for texts of at most `context` tokens.
+    #[pyo3(signature = (json, context=None))]
+    fn with_tokenizer(&self, json: &str, context: Option<usize>) -> PyResult<Self> {
+        let mut tokenizer = told(Tokenizer::from_bytes(json.as_bytes()))?;
+        if let Some(tokens) = context {
+            tokenizer = tokenizer.with_context(tokens);
+        }
         told(TextReader::new(&self.model, Arc::new(tokenizer), &[])).map(|reader| Self {
             tokenizer: Some(reader.shared_tokenizer()),
             ..Self::new(self.model.clone())

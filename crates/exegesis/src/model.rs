@@ -19,7 +19,7 @@ pub struct Model {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     path: String,
     sha256: String,
@@ -109,18 +109,26 @@ impl Model {
     pub(crate) fn with_graph(&self, prepared: Graph) -> Result<Self> {
         let inputs = ports(&prepared, &prepared.inputs)?;
         let outputs = ports(&prepared, &prepared.outputs)?;
-        let Inner { path, sha256, info, imported, load_seconds, .. } = &*self.inner;
-        let inner = Inner {
-            path: path.clone(),
-            sha256: sha256.clone(),
-            info: info.clone(),
-            imported: imported.clone(),
-            prepared,
-            inputs,
-            outputs,
-            load_seconds: *load_seconds,
-        };
+        let mut inner = (*self.inner).clone();
+        (inner.prepared, inner.inputs, inner.outputs) = (prepared, inputs, outputs);
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same model under the name `name` instead of a path: for a file that was written only to hand the model over.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        Arc::make_mut(&mut self.inner).path = name.to_string();
+        self
+    }
+
+    /// The same model with `text` as its metadata `key`, such as `exegesis.labels` or `exegesis.preprocess`.
+    #[must_use]
+    pub fn with_metadata(mut self, key: &str, text: &str) -> Self {
+        let inner = Arc::make_mut(&mut self.inner);
+        for graph in [&mut inner.imported, &mut inner.prepared] {
+            graph.metadata.insert(key.to_string(), text.to_string());
+        }
+        self
     }
 
     /// Inputs of the graph, in order.

@@ -211,6 +211,13 @@ impl Tokenizer {
         name.unwrap_or_else(|| format!("[{id}]"))
     }
 
+    /// The same tokenizer for a model that was made for texts of `tokens` tokens.
+    #[must_use]
+    pub fn with_context(mut self, tokens: usize) -> Self {
+        self.context = Some(tokens);
+        self
+    }
+
     /// Longest text that the model was made for, if `tokenizer_config.json` says so.
     pub fn context(&self) -> Option<usize> {
         self.context
