@@ -2,7 +2,7 @@
 
 use exegesis_graph::Graph;
 
-use crate::{Error, ErrorKind, Limits, LoadOptions, Program, Result, RtenRuntime};
+use crate::{Limits, LoadOptions, Program, Result, RuntimeChoice};
 
 /// Loads graphs into programs.
 pub trait Runtime: Send + Sync {
@@ -22,24 +22,14 @@ pub trait Runtime: Send + Sync {
     /// refused when the program is loaded or run, before anything is allocated.
     ///
     /// # Errors
-    /// As there, and [`ErrorKind::TooLarge`], naming the node.
+    /// As there, and [`crate::ErrorKind::TooLarge`], naming the node.
     fn load_within(&self, graph: Graph, options: &LoadOptions, limits: Limits) -> Result<Program>;
 }
 
-/// The runtime called `name`: `auto`, `rten` or `onnxruntime`.
+/// The runtime called `name`, `auto`, `rten` or `onnxruntime`, on the CPU; see [`RuntimeChoice`].
 ///
 /// # Errors
-/// An unknown name, or a runtime that is not part of this build.
+/// An unknown name, or a runtime that is not part of this build or not found.
 pub fn by_name(name: &str) -> Result<Box<dyn Runtime>> {
-    match name {
-        "auto" | "rten" => Ok(Box::new(RtenRuntime)),
-        "onnxruntime" => Err(Error::new(
-            ErrorKind::NotBuilt,
-            "the runtime `onnxruntime` is not built into this version; use `rten`",
-        )),
-        _ => Err(Error::new(
-            ErrorKind::NotBuilt,
-            format!("there is no runtime `{name}`; use `auto`, `rten` or `onnxruntime`"),
-        )),
-    }
+    RuntimeChoice { name: name.to_string(), ..RuntimeChoice::default() }.open()
 }
