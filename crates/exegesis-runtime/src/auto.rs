@@ -2,7 +2,7 @@
 
 use exegesis_graph::Graph;
 
-use crate::{ErrorKind, Limits, LoadOptions, OnnxRuntime, Program, Result, RtenRuntime, Runtime};
+use crate::{Device, ErrorKind, Limits, LoadOptions, OnnxRuntime, Program, Result, RtenRuntime, Runtime};
 
 /// The runtime that `auto` stands for where ONNX Runtime is found.
 #[derive(Clone, Debug)]
@@ -22,6 +22,10 @@ impl Runtime for AutoRuntime {
         self.first.name()
     }
 
+    fn title(&self) -> String {
+        self.first.title()
+    }
+
     fn load_within(&self, graph: Graph, options: &LoadOptions, limits: Limits) -> Result<Program> {
         let refused = match self.first.load_within(graph.clone(), options, limits) {
             Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Execution) => error,
@@ -29,6 +33,7 @@ impl Runtime for AutoRuntime {
         };
         // If neither runs the graph, the embedded runtime knows better what is wrong with it.
         let program = RtenRuntime.load_within(graph, options, limits)?;
-        Ok(program.noted(format!("rten runs the model, because ONNX Runtime refuses it: {refused}")))
+        let warning = format!("rten runs the model, because ONNX Runtime refuses it: {refused}");
+        Ok(program.on(Device::Cpu, Some(warning)))
     }
 }

@@ -25,26 +25,32 @@ impl Default for RuntimeChoice {
 }
 
 impl RuntimeChoice {
-    /// The runtime. `auto` is what `EXEGESIS_RUNTIME` names, else ONNX Runtime where it is found, with rten for graphs that it
-    /// refuses, else rten. A library that is named, or a GPU, mean ONNX Runtime.
+    /// The runtime. `auto` is ONNX Runtime if its library or a GPU is asked for, else what `EXEGESIS_RUNTIME` names, else ONNX
+    /// Runtime where it is found, with rten for graphs that it refuses, else rten.
     ///
     /// # Errors
     /// [`ErrorKind::NotBuilt`]: an unknown name, a runtime that is not part of this build or not found, or a device that the
     /// runtime does not have.
     pub fn open(&self) -> Result<Box<dyn Runtime>> {
         let told = std::env::var(RUNTIME_VARIABLE).ok().filter(|name| !name.is_empty());
-        let name = match (self.name.as_str(), &told) {
-            ("auto", Some(name)) => name.as_str(),
+        let needs = self.onnxruntime.is_some() || self.device != Device::Cpu;
+        let name = match (self.name.as_str(), told.as_deref()) {
+            ("auto", _) if needs => "onnxruntime",
+            ("auto", Some(name)) => name,
             (name, _) => name,
         };
         let refused = |message: String| Err(Error::new(ErrorKind::NotBuilt, message));
         match name {
-            "auto" => self.open_any(),
+            "auto" => Ok(found()),
             "onnxruntime" => self.open_onnxruntime(),
             "rten" if self.device != Device::Cpu => refused(format!(
                 "the runtime `rten` runs on the CPU only, not on `{}`; use the runtime `onnxruntime` for a GPU",
                 self.device
             )),
+            "rten" if self.onnxruntime.is_some() => refused(
+                "a library of ONNX Runtime is named, but the runtime `rten` is asked for; use the runtime `onnxruntime`"
+                    .to_string(),
+            ),
             "rten" => Ok(Box::new(RtenRuntime)),
             name => refused(format!("there is no runtime `{name}`; use `auto`, `rten` or `onnxruntime`")),
         }
@@ -63,18 +69,15 @@ impl RuntimeChoice {
             "the runtime `onnxruntime` is not built into this version; use `rten`",
         ))
     }
+}
 
-    /// What was asked for by its library or device must be there; otherwise any runtime will do.
-    fn open_any(&self) -> Result<Box<dyn Runtime>> {
-        if self.onnxruntime.is_some() || self.device != Device::Cpu {
-            return self.open_onnxruntime();
-        }
-        #[cfg(feature = "onnxruntime")]
-        if let Ok(first) = crate::OnnxRuntime::new(None, self.device) {
-            return Ok(Box::new(crate::auto::AutoRuntime::new(first)));
-        }
-        Ok(Box::new(RtenRuntime))
+/// ONNX Runtime where it is found, else rten.
+fn found() -> Box<dyn Runtime> {
+    #[cfg(feature = "onnxruntime")]
+    if let Ok(first) = crate::OnnxRuntime::new(None, Device::Cpu) {
+        return Box::new(crate::auto::AutoRuntime::new(first));
     }
+    Box::new(RtenRuntime)
 }
 
 /// A runtime of this build.

@@ -86,6 +86,10 @@ impl Runtime for OnnxRuntime {
         "onnxruntime"
     }
 
+    fn title(&self) -> String {
+        format!("{} {}, {}", self.name(), self.version(), self.device)
+    }
+
     fn load_within(&self, graph: Graph, options: &LoadOptions, limits: Limits) -> Result<Program> {
         load::load(self, graph, options, limits)
     }

@@ -84,18 +84,11 @@ impl Program {
         self
     }
 
-    /// The program, which runs on `device`; `warning` says why that is not where it was asked to.
+    /// The program, which runs on `device`; `warning` says why that, or the runtime, is not what was asked for.
     #[cfg_attr(not(feature = "onnxruntime"), allow(dead_code))]
     pub(crate) fn on(mut self, device: Device, warning: Option<String>) -> Self {
         self.device = device;
         self.warnings.extend(warning);
-        self
-    }
-
-    /// The program with one more note.
-    #[cfg_attr(not(feature = "onnxruntime"), allow(dead_code))]
-    pub(crate) fn noted(mut self, note: String) -> Self {
-        self.notes.push(note);
         self
     }
 
@@ -125,7 +118,7 @@ impl Program {
         self.device
     }
 
-    /// What the user should know before trusting that it runs as asked: a GPU that is not used.
+    /// What the user should know before trusting that it runs as asked: a GPU that is not used, a runtime that refuses the graph.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }

@@ -2,12 +2,18 @@
 
 use exegesis_graph::Graph;
 
-use crate::{Limits, LoadOptions, Program, Result, RuntimeChoice};
+use crate::{Device, Limits, LoadOptions, Program, Result, RuntimeChoice};
 
 /// Loads graphs into programs.
 pub trait Runtime: Send + Sync {
     /// Name on the command line and in provenance, such as `rten`.
     fn name(&self) -> &str;
+
+    /// Name, version where it is not part of this program, and device: `onnxruntime 1.31.1, cpu`. Programs say for themselves
+    /// where they run.
+    fn title(&self) -> String {
+        format!("{}, {}", self.name(), Device::Cpu)
+    }
 
     /// The graph as a runnable program. Takes the graph by value so that its constants are freed once the runtime has
     /// its own copy; a caller that needs the graph afterwards clones it (constants are shared, the clone is small).
