@@ -144,7 +144,9 @@ Examples:
   exegesis explain unet.onnx scan.npy --target seed seed/logits=region.npy       a seed of your own
   exegesis explain model.onnx table.csv --columns age,height --row 0:10 --json
   exegesis explain model.onnx images.npy --dry-run              passes and memory, nothing is run or written
-  exegesis explain model.onnx images.npy --memory 2G            batches that fit 2 GiB")]
+  exegesis explain model.onnx images.npy --memory 2G            batches that fit 2 GiB
+  exegesis explain model.onnx cat.png --runtime onnxruntime     run by the ONNX Runtime of your Python
+  exegesis explain model.onnx images.npy --device cuda:0 --onnxruntime ~/venv-gpu")]
 pub struct Explain {
     /// ONNX file. Default: a small built-in classifier of pictures, with --text one of film reviews.
     pub model: Option<PathBuf>,
@@ -294,6 +296,8 @@ pub struct Truth {
     /// Samples per model.
     #[arg(long, value_name = "N", default_value = "50")]
     pub limit: NonZeroUsize,
+    #[command(flatten)]
+    pub place: Place,
     /// Seed of samples and of methods.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -312,18 +316,30 @@ pub struct Metrics {
     pub name: Option<String>,
 }
 
-/// How it is run.
+/// What runs it.
 #[derive(Args, Debug)]
-pub struct How {
-    /// auto, rten or onnxruntime.
-    #[arg(long, default_value = "auto")]
+pub struct Place {
+    /// auto, rten (embedded) or onnxruntime. auto is what the variable EXEGESIS_RUNTIME names, else ONNX Runtime where it is
+    /// found, else rten.
+    #[arg(long, value_name = "NAME", default_value = "auto")]
     pub runtime: String,
-    /// `cpu`, or `cuda[:N]`.
+    /// cpu, or cuda[:N] with an ONNX Runtime that has it; where the GPU can't be used the CPU does the work, with a warning.
     #[arg(long, default_value = "cpu")]
     pub device: String,
+    /// ONNX Runtime's library, its folder, or a Python environment that has the package `onnxruntime`. Default: what the
+    /// variable ORT_DYLIB_PATH names, then the active Python environment, then that of python3 on the path.
+    #[arg(long, value_name = "PATH")]
+    pub onnxruntime: Option<PathBuf>,
     /// Threads. Default: all cores.
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+}
+
+/// How it is run.
+#[derive(Args, Debug)]
+pub struct How {
+    #[command(flatten)]
+    pub place: Place,
     /// Random seed.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -15,11 +15,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use exegesis::{
-    Baseline, Error, ExplainerBuilder, Labels, Method, Model, ReadOptions, Result, TextReader, Tokenizer,
-    builtin, parse_target,
+    Baseline, Device, Error, ExplainerBuilder, Labels, Method, Model, ReadOptions, Result, RuntimeChoice,
+    TextReader, Tokenizer, builtin, parse_target,
 };
 
-use crate::args::{How, Reading, What};
+use crate::args::{How, Place, Reading, What};
+use crate::console::Console;
 use crate::net::{stop_switch, work_limit};
 
 /// The error of a command that is not built.
@@ -102,23 +103,37 @@ pub fn builder(model: &Model, method: Method, what: &What, labels: &Labels) -> R
     Ok(builder)
 }
 
+/// The runtime that is asked for.
+///
+/// # Errors
+/// A device that there is not.
+pub fn choice(place: &Place) -> Result<RuntimeChoice> {
+    let device = place.device.parse::<Device>()?;
+    Ok(RuntimeChoice { name: place.runtime.clone(), device, onnxruntime: place.onnxruntime.clone() })
+}
+
+/// Says which runtime was chosen, where that was not said on the command line and is not the embedded one.
+pub fn say_runtime(place: &Place, runtime: &str, console: &Console) {
+    if place.runtime == "auto" && !runtime.starts_with("rten") {
+        console.note(&format!("runtime: {runtime} (found by itself; --runtime rten for the embedded one)"));
+    }
+}
+
 /// How the explainers of all commands run.
 ///
 /// # Errors
-/// A device that is not built.
+/// A device that there is not.
 pub fn run_by(builder: ExplainerBuilder, how: &How, reading: &Reading) -> Result<ExplainerBuilder> {
-    match how.device.as_str() {
-        "cpu" => {}
-        device if device == "cuda" || device.starts_with("cuda:") => {
-            return Err(Error::not_built(&format!("--device {device}"), "Use --device cpu."));
-        }
-        device => return Err(Error::usage(format!("there is no device \"{device}\". Use --device cpu."))),
+    let RuntimeChoice { name, device, onnxruntime } = choice(&how.place)?;
+    let mut builder = builder.runtime(name).device(device);
+    if let Some(path) = onnxruntime {
+        builder = builder.onnxruntime(path);
     }
-    let mut builder = builder.runtime(&how.runtime).seed(how.seed).stop(stop_switch()).work(work_limit());
+    builder = builder.seed(how.seed).stop(stop_switch()).work(work_limit());
     if let Some(text) = &reading.preprocess {
         builder = builder.preprocess(text.parse()?);
     }
-    if let Some(threads) = how.threads {
+    if let Some(threads) = how.place.threads {
         builder = builder.threads(threads);
     }
     if let Some(rows) = how.batch {

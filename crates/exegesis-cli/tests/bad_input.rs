@@ -209,8 +209,9 @@ fn wrong_options() {
     explain(&["--save", "no/such/folder/a.npz"], 2, "no/such/folder");
     explain(&["--row", "5"], 3, "5");
     explain(&["--row", "x"], 2, "x");
-    explain(&["--runtime", "onnxruntime"], 2, "not built");
-    explain(&["--device", "cuda"], 2, "not built");
+    explain(&["--runtime", "other"], 2, "there is no runtime `other`");
+    explain(&["--device", "gpu"], 2, "there is no device `gpu`");
+    explain(&["--runtime", "rten", "--device", "cuda"], 2, "use the runtime `onnxruntime` for a GPU");
     explain(&["--baseline", "zeros"], 2, "is for methods that compare with one");
     let compared = |baseline: &str, code: i32, text: &str| {
         explain(&["--method", "integrated-gradients:steps=2", "--baseline", baseline], code, text);

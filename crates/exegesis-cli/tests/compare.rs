@@ -241,6 +241,7 @@ fn an_interrupted_comparison_goes_on() {
     let journal = folder.path().join("comparison.html.partial");
     let lines = |path: &PathBuf| std::fs::read_to_string(path).unwrap_or_default().lines().count();
     let mut child = Command::new(env!("CARGO_BIN_EXE_exegesis"))
+        .env("EXEGESIS_RUNTIME", "rten")
         .args(args)
         .current_dir(folder.path())
         .stdout(Stdio::null())

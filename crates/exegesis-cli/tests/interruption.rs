@@ -15,6 +15,7 @@ const HOW_TO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/how-to
 /// Runs the command with `-v` and interrupts it `after` it said `mark`; the exit status and stderr.
 fn interrupted(folder: &Path, args: &[&str], mark: &str, after: Duration) -> (Option<i32>, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_exegesis"))
+        .env("EXEGESIS_RUNTIME", "rten")
         .args(args)
         .arg("-v")
         .current_dir(folder)

@@ -32,6 +32,7 @@ fn compare(case: &Case<'_>) {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(python)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnxruntime/compare.py"))
+        .env("EXEGESIS_RUNTIME", "rten")
         .args([env!("CARGO_BIN_EXE_exegesis"), case.model, case.method])
         .args(case.input)
         .arg(case.tolerance)

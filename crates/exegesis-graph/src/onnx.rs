@@ -12,5 +12,6 @@ mod write;
 
 pub use read::{Model, ModelInfo, read_bytes, read_file};
 pub use write::{
-    Shared, Split, WriteOptions, little_endian, write_bytes, write_bytes_with, write_shared, write_split,
+    Shared, Split, WriteOptions, little_endian, write_bytes, write_bytes_with, write_lent, write_shared,
+    write_split,
 };

@@ -15,11 +15,18 @@
 //! # }
 //! ```
 
+#[cfg(feature = "onnxruntime")]
+mod auto;
+mod choice;
 mod convert;
+mod device;
 mod error;
 mod free_memory;
+mod guard;
 mod input;
 mod lower;
+#[cfg(feature = "onnxruntime")]
+mod onnxruntime;
 mod options;
 mod plan;
 mod program;
@@ -30,8 +37,12 @@ mod sizes;
 pub mod table;
 mod work;
 
+pub use choice::{RUNTIME_VARIABLE, RuntimeChoice, RuntimeInfo, runtimes};
+pub use device::Device;
 pub use error::{Error, ErrorKind, Result};
 pub use free_memory::free_memory;
+#[cfg(feature = "onnxruntime")]
+pub use onnxruntime::OnnxRuntime;
 pub use options::{Limits, LoadOptions, Prepack, WorkLimit, default_threads};
 pub use plan::Memory;
 pub use program::{Port, Program};

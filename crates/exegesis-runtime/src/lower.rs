@@ -4,10 +4,10 @@
 //! ([`crate::table::support`] says which, one file per family here says how); types are narrowed to the four that rten
 //! has ([`narrow`]); what would be slow to load is rewritten ([`shorten`]). What changes numbers beyond rounding is refused by the table before.
 
-mod attributes;
+pub(crate) mod attributes;
 mod composites;
 mod elementwise;
-mod extents;
+pub(crate) mod extents;
 mod indexing;
 mod interpolation;
 mod layout;
@@ -16,7 +16,7 @@ mod normalization;
 mod pools;
 mod shorten;
 mod spatial;
-mod trips;
+pub(crate) mod trips;
 mod windows;
 
 use std::sync::Arc;
@@ -127,8 +127,29 @@ fn choose_layers(graph: &Graph, copied: &mut FxHashSet<String>, looped: &mut FxH
 
 /// Replaces every node that the table says is lowered, then those of the bodies of control flow.
 fn replace_nodes(graph: &mut Graph) -> Result<()> {
+    replace_where(graph, "rten", &|graph, node| matches!(table::support(graph, node), Support::Lowered(_)))?;
+    shorten::shorten(graph)?;
+    for id in graph.nodes().map(|(id, _)| id).collect::<Vec<_>>() {
+        let name = graph.node(id).source_name().to_string();
+        for body in graph.node_mut(id).op.subgraphs_mut() {
+            lower_body(&mut body.graph).map_err(|e| e.at(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Replaces the nodes for which `wanted` holds, those that replacements bring among them, by exact equivalents. Names of new
+/// nodes begin with `prefix`. Bodies stay as they are.
+///
+/// # Errors
+/// A node that has no replacement, or a graph that is not well-formed.
+pub(crate) fn replace_where(
+    graph: &mut Graph,
+    prefix: &str,
+    wanted: &dyn Fn(&Graph, &Node) -> bool,
+) -> Result<()> {
     let mut replaced = FxHashMap::default();
-    let mut builder = Builder::new(graph, "rten")?;
+    let mut builder = Builder::new(graph, prefix)?;
     // Nodes that a replacement made and that must not be looked at again.
     let mut finished = FxHashSet::default();
     let mut next = 0;
@@ -136,7 +157,7 @@ fn replace_nodes(graph: &mut Graph) -> Result<()> {
     while let Some(id) = ids.get(next).copied() {
         next += 1;
         let Some(node) = builder.graph().get_node(id) else { continue };
-        if finished.contains(&id) || !matches!(table::support(builder.graph(), node), Support::Lowered(_)) {
+        if finished.contains(&id) || !wanted(builder.graph(), node) {
             continue;
         }
         let node = node.clone();
@@ -162,13 +183,6 @@ fn replace_nodes(graph: &mut Graph) -> Result<()> {
     }
     drop(builder);
     graph.replace_uses_many(&replaced);
-    shorten::shorten(graph)?;
-    for id in graph.nodes().map(|(id, _)| id).collect::<Vec<_>>() {
-        let name = graph.node(id).source_name().to_string();
-        for body in graph.node_mut(id).op.subgraphs_mut() {
-            lower_body(&mut body.graph).map_err(|e| e.at(&name))?;
-        }
-    }
     Ok(())
 }
 
@@ -253,7 +267,7 @@ fn operand(node: &Node, i: usize) -> exegesis_graph::Result<ValueId> {
 
 /// Gives every output of its own node: rten keeps names of results, not of inputs and constants that are returned.
 /// Returns the name of the value behind each output.
-fn settle_outputs(graph: &mut Graph) -> Result<Vec<String>> {
+pub(crate) fn settle_outputs(graph: &mut Graph) -> Result<Vec<String>> {
     for i in 0..graph.outputs.len() {
         let Some(id) = graph.outputs.get(i).copied() else { continue };
         if graph.inputs.contains(&id) || graph.constant(id).is_some() {

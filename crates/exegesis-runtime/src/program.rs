@@ -7,7 +7,7 @@ use exegesis_graph::{DType, Graph, Shape, Tensor, ValueId};
 
 use crate::plan::Schedule;
 use crate::sizes::Sizes;
-use crate::{Error, ErrorKind, Memory, Result, input};
+use crate::{Device, Error, ErrorKind, Memory, Result, input};
 
 /// An input or output of a program, as the graph declares it.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,10 +43,12 @@ pub(crate) trait Session: Send + Sync {
 /// A graph loaded into a runtime, ready to run from any number of threads.
 pub struct Program {
     runtime: String,
+    device: Device,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     defaults: Vec<Option<Arc<Tensor>>>,
     notes: Vec<String>,
+    warnings: Vec<String>,
     sizes: Sizes,
     session: Box<dyn Session>,
     schedule: Option<Schedule>,
@@ -64,10 +66,12 @@ impl Program {
     ) -> Self {
         Self {
             runtime: runtime.to_string(),
+            device: Device::Cpu,
             inputs,
             outputs,
             defaults,
             notes,
+            warnings: vec![],
             sizes,
             session,
             schedule: None,
@@ -77,6 +81,14 @@ impl Program {
     /// The program, knowing the order in which its session runs it.
     pub(crate) fn with_schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = Some(schedule);
+        self
+    }
+
+    /// The program, which runs on `device`; `warning` says why that, or the runtime, is not what was asked for.
+    #[cfg_attr(not(feature = "onnxruntime"), allow(dead_code))]
+    pub(crate) fn on(mut self, device: Device, warning: Option<String>) -> Self {
+        self.device = device;
+        self.warnings.extend(warning);
         self
     }
 
@@ -96,9 +108,19 @@ impl Program {
         schedule.memory(&|name| shapes.iter().find(|(n, _)| *n == name).map(|(_, shape)| shape.to_vec()))
     }
 
-    /// Name of the runtime.
+    /// Name of the runtime, with the version of one that is not part of this program: `rten`, `onnxruntime 1.31.1`.
     pub fn runtime(&self) -> &str {
         &self.runtime
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// What the user should know before trusting that it runs as asked: a GPU that is not used, a runtime that refuses the graph.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Inputs, in the graph's order.
@@ -200,6 +222,7 @@ impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Program")
             .field("runtime", &self.runtime)
+            .field("device", &self.device)
             .field("inputs", &self.inputs)
             .field("outputs", &self.outputs)
             .field("notes", &self.notes)

@@ -4,7 +4,6 @@
 //! told by [`crate::table`], and turned into what it can by `lower`.
 
 mod evaluate;
-mod guard;
 mod load;
 mod session;
 mod shared;

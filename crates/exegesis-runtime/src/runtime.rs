@@ -2,12 +2,18 @@
 
 use exegesis_graph::Graph;
 
-use crate::{Error, ErrorKind, Limits, LoadOptions, Program, Result, RtenRuntime};
+use crate::{Device, Limits, LoadOptions, Program, Result, RuntimeChoice};
 
 /// Loads graphs into programs.
 pub trait Runtime: Send + Sync {
     /// Name on the command line and in provenance, such as `rten`.
     fn name(&self) -> &str;
+
+    /// Name, version where it is not part of this program, and device: `onnxruntime 1.31.1, cpu`. Programs say for themselves
+    /// where they run.
+    fn title(&self) -> String {
+        format!("{}, {}", self.name(), Device::Cpu)
+    }
 
     /// The graph as a runnable program. Takes the graph by value so that its constants are freed once the runtime has
     /// its own copy; a caller that needs the graph afterwards clones it (constants are shared, the clone is small).
@@ -22,24 +28,14 @@ pub trait Runtime: Send + Sync {
     /// refused when the program is loaded or run, before anything is allocated.
     ///
     /// # Errors
-    /// As there, and [`ErrorKind::TooLarge`], naming the node.
+    /// As there, and [`crate::ErrorKind::TooLarge`], naming the node.
     fn load_within(&self, graph: Graph, options: &LoadOptions, limits: Limits) -> Result<Program>;
 }
 
-/// The runtime called `name`: `auto`, `rten` or `onnxruntime`.
+/// The runtime called `name`, `auto`, `rten` or `onnxruntime`, on the CPU; see [`RuntimeChoice`].
 ///
 /// # Errors
-/// An unknown name, or a runtime that is not part of this build.
+/// An unknown name, or a runtime that is not part of this build or not found.
 pub fn by_name(name: &str) -> Result<Box<dyn Runtime>> {
-    match name {
-        "auto" | "rten" => Ok(Box::new(RtenRuntime)),
-        "onnxruntime" => Err(Error::new(
-            ErrorKind::NotBuilt,
-            "the runtime `onnxruntime` is not built into this version; use `rten`",
-        )),
-        _ => Err(Error::new(
-            ErrorKind::NotBuilt,
-            format!("there is no runtime `{name}`; use `auto`, `rten` or `onnxruntime`"),
-        )),
-    }
+    RuntimeChoice { name: name.to_string(), ..RuntimeChoice::default() }.open()
 }

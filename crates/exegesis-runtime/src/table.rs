@@ -26,6 +26,8 @@ pub(crate) use context::Context;
 pub(crate) use control::needs_unrolling;
 pub(crate) use layout::{full_pads, pads_by_index};
 pub(crate) use linear::uneven_ellipses;
+#[cfg(feature = "onnxruntime")]
+pub(crate) use resize::keeps_to_grid;
 pub(crate) use resize::resized_axes;
 
 /// What happens to a node.

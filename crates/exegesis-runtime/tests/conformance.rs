@@ -15,6 +15,8 @@ mod linear;
 mod recurrent;
 #[path = "conformance/resampling.rs"]
 mod resampling;
+#[path = "runtimes/mod.rs"]
+mod runtimes;
 #[path = "conformance/sweep.rs"]
 mod sweep;
 #[path = "conformance/windows.rs"]

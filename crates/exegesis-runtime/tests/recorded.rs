@@ -4,11 +4,12 @@
 #[allow(dead_code)]
 #[path = "../../exegesis-attribute/tests/common/npz.rs"]
 mod npz;
+mod runtimes;
 
 use std::path::{Path, PathBuf};
 
 use exegesis_graph::{Tensor, onnx};
-use exegesis_runtime::{LoadOptions, Port, RtenRuntime, Runtime};
+use exegesis_runtime::{LoadOptions, Port, Runtime};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -26,10 +27,10 @@ fn models(of: &Path) -> Vec<PathBuf> {
 }
 
 /// Runs the model on the recorded inputs; the largest difference relative to the largest output.
-fn difference(model: &Path, case: &Path) -> Result<f64, String> {
+fn difference(runtime: &dyn Runtime, model: &Path, case: &Path) -> Result<f64, String> {
     let arrays = npz::read(case);
     let read = onnx::read_file(model).map_err(|e| e.to_string())?;
-    let program = RtenRuntime.load(read.graph, &LoadOptions::default()).map_err(|e| e.to_string())?;
+    let program = runtime.load(read.graph, &LoadOptions::default()).map_err(|e| e.to_string())?;
     let inputs: Vec<(String, Tensor)> = program
         .inputs()
         .iter()
@@ -57,6 +58,7 @@ fn difference(model: &Path, case: &Path) -> Result<f64, String> {
 
 #[test]
 fn networks_give_the_outputs_of_pytorch_and_keras() {
+    let runtimes = runtimes::all();
     let mut failures = vec![];
     let mut count = 0;
     for framework in ["torch", "keras"] {
@@ -67,12 +69,13 @@ fn networks_give_the_outputs_of_pytorch_and_keras() {
             }
             for model in models(&folder) {
                 count += 1;
-                match difference(&model, &case) {
-                    Ok(difference) if difference <= 1e-4 => {}
-                    Ok(difference) => {
-                        failures.push(format!("{}: differs by {difference:e}", model.display()))
+                for runtime in &runtimes {
+                    let what = format!("{}, {}", runtime.name(), model.display());
+                    match difference(runtime.as_ref(), &model, &case) {
+                        Ok(difference) if difference <= 1e-4 => {}
+                        Ok(difference) => failures.push(format!("{what}: differs by {difference:e}")),
+                        Err(message) => failures.push(format!("{what}: {message}")),
                     }
-                    Err(message) => failures.push(format!("{}: {message}", model.display())),
                 }
             }
         }
@@ -115,19 +118,44 @@ fn real_models_load_and_run() {
         println!("skipped: there is no fixtures/cache");
         return;
     }
+    let runtimes = runtimes::all();
     let mut failures = vec![];
     for model in models(&cache) {
-        let outcome = onnx::read_file(&model).map_err(|e| e.to_string()).and_then(|read| {
-            let program = RtenRuntime.load(read.graph, &LoadOptions::default()).map_err(|e| e.to_string())?;
-            let inputs: Vec<(String, Tensor)> =
-                program.inputs().iter().filter(|p| !p.optional).map(|p| (p.name.clone(), any(p))).collect();
-            let borrowed: Vec<(&str, &Tensor)> = inputs.iter().map(|(n, t)| (n.as_str(), t)).collect();
-            program.run_all(&borrowed).map_err(|e| format!("{e}; inputs {:?}", program.inputs()))
-        });
-        match outcome {
-            Ok(_) => println!("{}: runs", model.display()),
-            Err(message) => failures.push(format!("{}: {message}", model.display())),
+        let mut found: Vec<Vec<Tensor>> = vec![];
+        for runtime in &runtimes {
+            match outputs(runtime.as_ref(), &model) {
+                Ok(outputs) => found.push(outputs),
+                Err(message) => failures.push(format!("{}, {}: {message}", runtime.name(), model.display())),
+            }
+        }
+        println!("{}: runs on {} runtimes", model.display(), found.len());
+        if let [first, others @ ..] = found.as_slice() {
+            for other in others {
+                let worst = first.iter().zip(other).map(|(a, b)| apart(a, b)).fold(0.0, f64::max);
+                if worst > 1e-4 {
+                    failures.push(format!("{}: the runtimes differ by {worst:e}", model.display()));
+                }
+            }
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// What the model gives for something that it accepts.
+fn outputs(runtime: &dyn Runtime, model: &Path) -> Result<Vec<Tensor>, String> {
+    let read = onnx::read_file(model).map_err(|e| e.to_string())?;
+    let program = runtime.load(read.graph, &LoadOptions::default()).map_err(|e| e.to_string())?;
+    let inputs: Vec<(String, Tensor)> =
+        program.inputs().iter().filter(|p| !p.optional).map(|p| (p.name.clone(), any(p))).collect();
+    let borrowed: Vec<(&str, &Tensor)> = inputs.iter().map(|(n, t)| (n.as_str(), t)).collect();
+    program.run_all(&borrowed).map_err(|e| format!("{e}; inputs {:?}", program.inputs()))
+}
+
+/// The largest difference, relative to the largest value; infinite for other shapes.
+fn apart(a: &Tensor, b: &Tensor) -> f64 {
+    let (Some(x), Some(y), true) = (a.to_f64(), b.to_f64(), a.shape() == b.shape()) else {
+        return f64::INFINITY;
+    };
+    let scale = x.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+    x.iter().zip(&y).fold(0.0f64, |m, (x, y)| m.max((x - y).abs() / scale))
 }

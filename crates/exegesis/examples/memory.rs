@@ -1,6 +1,7 @@
 //! Measures the memory of a model's forward pass and of its explanations, and prints a table.
 //!
-//! `cargo run --release -p exegesis --example memory -- MODEL.onnx... [--batch 1,8] [--length 128] [--output NAME]`
+//! `cargo run --release -p exegesis --example memory -- MODEL.onnx... [--batch 1,8] [--length 128] [--output NAME]
+//! [--runtime rten] [--onnxruntime PATH]`
 //!
 //! Explanations run as [`exegesis::Explainer`] runs them, in parts where a batch has many rows; the forward pass runs all
 //! rows at once. `--output` names the explained output, by default the first that is real-valued.
@@ -9,12 +10,13 @@
 //! resident size until the program is ready, `run` that of running it, `held` what was resident before the run: mostly
 //! weights; `planned` is what `--dry-run` states. Linux only: the sizes come from `/proc/self`.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use exegesis::{Inputs, Method, Model, Tensor};
 use exegesis_graph::{DType, Dim, passes};
-use exegesis_runtime::{LoadOptions, Port, RtenRuntime, Runtime};
+use exegesis_runtime::{LoadOptions, Port, RtenRuntime, RuntimeChoice};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -31,8 +33,11 @@ fn main() -> Result<(), Failure> {
     let models: Vec<&String> = arguments.iter().take_while(|a| !a.starts_with("--")).collect();
     let [first, ..] = models.as_slice() else { return Err("give the path of an ONNX model".into()) };
     let output = option("--output");
+    let name = option("--runtime").unwrap_or_else(|| "rten".into());
+    let onnxruntime = option("--onnxruntime").map(PathBuf::from);
+    let runtime = RuntimeChoice { name, onnxruntime, ..RuntimeChoice::default() };
     if let Some(case) = option("--case") {
-        return measure(Path::new(first), &case, batches.parse()?, length.parse()?, output);
+        return measure((Path::new(first), &runtime), &case, batches.parse()?, length.parse()?, output);
     }
     println!(
         "| model | batch | case | load MB | held MB | run MB | of forward | above held | of forward | planned MB | off |"
@@ -45,6 +50,13 @@ fn main() -> Result<(), Failure> {
                 let child = Command::new(std::env::current_exe()?)
                     .args([model, "--case", case, "--batch", batch, "--length", &length])
                     .args(output.iter().flat_map(|name| ["--output", name]))
+                    .args(["--runtime", &runtime.name])
+                    .args(
+                        runtime
+                            .onnxruntime
+                            .iter()
+                            .flat_map(|path| [OsStr::new("--onnxruntime"), path.as_os_str()]),
+                    )
                     .output()?;
                 if !child.status.success() {
                     return Err(String::from_utf8_lossy(&child.stderr).into_owned().into());
@@ -74,7 +86,7 @@ fn main() -> Result<(), Failure> {
 /// Loads and runs one case; prints megabytes: the peak until the program was ready, what was resident then, the peak of
 /// the run, and what the planner says.
 fn measure(
-    path: &Path,
+    (path, runtime): (&Path, &RuntimeChoice),
     case: &str,
     batch: usize,
     length: usize,
@@ -83,7 +95,13 @@ fn measure(
     let model = Model::open(path)?;
     let real = || model.outputs().iter().find(|port| port.dtype.is_float()).map(|port| port.name.clone());
     let output = output.or_else(real).ok_or("a model without real-valued outputs")?;
-    let builder = |method: Method| model.explainer(method).output(&output).build();
+    let builder = |method: Method| {
+        let builder = model.explainer(method).output(&output).runtime(&runtime.name);
+        match &runtime.onnxruntime {
+            Some(path) => builder.onnxruntime(path).build(),
+            None => builder.build(),
+        }
+    };
     let inputs = random_inputs(model.inputs(), batch, length)?;
     let (before, planned, peak) = if case == "forward" {
         let mut graph = model.graph().clone();
@@ -93,7 +111,7 @@ fn measure(
             graph.value_mut(input).shape = Some(shape.iter().map(|d| Dim::Fixed(*d)).collect());
         }
         passes::prepare(&mut graph, &RtenRuntime, &mut |_, _| {})?;
-        let program = RtenRuntime.load(graph, &LoadOptions::default())?;
+        let program = runtime.open()?.load(graph, &LoadOptions::default())?;
         let before = settled()?;
         let feeds: Vec<(&str, &Tensor)> =
             inputs.entries().iter().map(|input| (input.name.as_str(), &input.tensor)).collect();

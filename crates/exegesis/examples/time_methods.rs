@@ -1,20 +1,23 @@
-//! Times a model's forward pass and its explanations on the embedded runtime, in turns, and prints JSON: medians, and the
+//! Times a model's forward pass and its explanations on a runtime, by default the embedded one, in turns, and prints JSON: medians, and the
 //! median ratio of a round.
 //!
 //! `cargo run --release -p exegesis --example time_methods -- MODEL.onnx [--method NAME[:key=value,...]]... [--batch 1,8]
-//! [--length 128] [--repeats 7] [--part 2]`; without `--method`: gradient and DLBacktrace.
+//! [--length 128] [--repeats 7] [--part 2] [--runtime rten] [--onnxruntime PATH]`; without `--method`: gradient and DLBacktrace.
 //!
 //! A batch of four or more rows is cut into parts of `--part` rows that threads work on side by side, as the engine does with
 //! large rows; the forward pass is timed both ways and the faster counts. `benches/side_by_side.py` runs it beside PyTorch.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use exegesis::{Request, Tensor, WhiteBox};
 use exegesis_graph::{DType, Dim, Graph, onnx, passes};
-use exegesis_runtime::{LoadOptions, Prepack, Program, RtenRuntime, Runtime, default_threads};
+use exegesis_runtime::{LoadOptions, Prepack, Program, RtenRuntime, Runtime, RuntimeChoice, default_threads};
 
 type Failure = Box<dyn std::error::Error>;
+
+/// Loads a graph into the runtime that is timed.
+type Load<'a> = dyn Fn(Graph) -> exegesis_runtime::Result<Program> + 'a;
 
 const METHODS: [&str; 2] = ["gradient", "dlbacktrace"];
 
@@ -44,19 +47,24 @@ fn main() -> Result<(), Failure> {
     if methods.is_empty() {
         methods = METHODS.map(String::from).to_vec();
     }
+    let onnxruntime = Some(option("--onnxruntime", "")).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let choice = RuntimeChoice { name: option("--runtime", "rten"), onnxruntime, ..RuntimeChoice::default() };
+    let runtime = choice.open()?;
+    let load = |graph: Graph| runtime.load(graph, &LoadOptions { prepack, ..LoadOptions::default() });
     let mut graph = onnx::read_file(Path::new(model))?.graph;
     passes::prepare(&mut graph, &RtenRuntime, &mut |_, _| {})?;
     for batch in batches {
         let fixed = fix_lengths(&graph, length)?;
         let inputs = random_inputs(&fixed, batch)?;
-        let forward = load(fixed.clone(), prepack)?;
+        let forward = load(fixed.clone())?;
         let explanations: Vec<Explanation> =
-            methods.iter().map(|method| prepare(&fixed, method, prepack)).collect::<Result<_, _>>()?;
+            methods.iter().map(|method| prepare(&fixed, method, &load)).collect::<Result<_, _>>()?;
         let rounds = time(&forward, &explanations, &inputs, repeats, part.max(1))?;
         let column = |f: &dyn Fn(&[f64]) -> f64| median(rounds.iter().map(|round| f(round)).collect());
         let forward_ms = column(&|round| round[0]);
         let mut line = format!(
-            "{{\"model\": {model:?}, \"batch\": {batch}, \"forward_ms\": {forward_ms:.4}, \"methods\": {{"
+            "{{\"model\": {model:?}, \"runtime\": {:?}, \"batch\": {batch}, \"forward_ms\": {forward_ms:.4}, \"methods\": {{",
+            runtime.title()
         );
         for (i, Explanation { method, nodes, compile_ms, .. }) in explanations.iter().enumerate() {
             let ms = column(&|round| round[i + 1]);
@@ -70,19 +78,14 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn prepare(graph: &Graph, method: &str, prepack: Prepack) -> Result<Explanation, Failure> {
+fn prepare(graph: &Graph, method: &str, load: &Load<'_>) -> Result<Explanation, Failure> {
     let mut request = Request::new(WhiteBox::parse(method)?);
     request.diagnostics = false;
     let start = Instant::now();
     let explained = exegesis_attribute::explain(graph.clone(), &request, &mut |_, _| {})?;
     let compile_ms = start.elapsed().as_secs_f64() * 1e3;
     let nodes = explained.graph.node_count();
-    Ok(Explanation {
-        method: method.to_string(),
-        nodes,
-        compile_ms,
-        program: load(explained.graph, prepack)?,
-    })
+    Ok(Explanation { method: method.to_string(), nodes, compile_ms, program: load(explained.graph)? })
 }
 
 /// Every symbolic dimension but the first axis's gets `length`.
@@ -123,10 +126,6 @@ fn random_inputs(graph: &Graph, batch: usize) -> Result<Vec<(String, Tensor)>, F
         inputs.push((value.name.clone(), Tensor::from_f64(dtype, shape, values)?));
     }
     Ok(inputs)
-}
-
-fn load(graph: Graph, prepack: Prepack) -> Result<Program, Failure> {
-    Ok(RtenRuntime.load(graph, &LoadOptions { prepack, ..LoadOptions::default() })?)
 }
 
 /// Milliseconds of the forward pass and of each explanation in each round, after two rounds of warming up. All run in each

@@ -108,7 +108,8 @@ impl From<exegesis_runtime::Error> for Error {
     fn from(error: exegesis_runtime::Error) -> Self {
         use exegesis_runtime::ErrorKind as Runtime;
         let (kind, advice) = match error.kind() {
-            Runtime::Output | Runtime::NotBuilt => (ErrorKind::Usage, "Choose one that exists."),
+            Runtime::Output => (ErrorKind::Usage, "Choose one that exists."),
+            Runtime::NotBuilt => (ErrorKind::Usage, "Choose a runtime and a device that are there."),
             Runtime::TooLarge => (
                 ErrorKind::Resources,
                 "Give fewer rows or a smaller input, or more with --memory or --time-limit.",

@@ -63,6 +63,12 @@ impl Explainer {
         &self.method
     }
 
+    /// The runtime, its version where it is not part of this program, and the device: `onnxruntime 1.31.1, cpu`. What a run was
+    /// done by stands in its [`Provenance::runtime`].
+    pub fn runtime(&self) -> String {
+        self.runtime.title()
+    }
+
     /// What [`Explainer::explain`] takes: the inputs of the model, and with [`Target::Seed`] those of the seed,
     /// `seed/OUTPUT`, or for methods with two channels `seed/positive/OUTPUT` and `seed/negative/OUTPUT`.
     pub fn inputs(&self) -> &[Port] {
@@ -265,6 +271,7 @@ impl Explainer {
         if let Some(warning) = self.model.weights_warning() {
             remarks.warn(warning);
         }
+        compiled.warnings().iter().for_each(|warning| remarks.warn(warning));
         if let Some(table) = &ledger {
             let found = match flows_amounts {
                 true => table.unbooked(explained.rows_mix),
@@ -312,7 +319,7 @@ impl Explainer {
         {
             remarks.warn(warning);
         }
-        let provenance = Provenance::new(&self.model, inputs, &self.settings, compiled.runtime(), remarks)
+        let provenance = Provenance::new(&self.model, inputs, &self.settings, &compiled.runtime(), remarks)
             .timed(self.model.load_seconds(), compile_seconds, run_seconds)
             .planned(plan);
         Ok(Explanation {

@@ -79,4 +79,6 @@ pub use exegesis_perturb::PlayerKind;
 
 pub use exegesis_graph::{DType, Data, Dim, Tensor};
 pub use exegesis_report as report;
-pub use exegesis_runtime::{Port, Work, WorkLimit, free_memory};
+pub use exegesis_runtime::{
+    Device, Port, RUNTIME_VARIABLE, RuntimeChoice, RuntimeInfo, Work, WorkLimit, free_memory, runtimes,
+};

@@ -19,6 +19,6 @@ mod training;
 mod values;
 
 pub use record::{CaseResult, Measure, MethodScores, TruthReport, Verdict};
-pub use run::{Progress, TruthOptions, run};
+pub use run::{Progress, TruthOptions, run, run_on};
 pub use suite::Suite;
 pub use training::training_data;

@@ -9,6 +9,9 @@ use exegesis::{
 };
 use exegesis_graph::{Graph, onnx, op::Cast};
 
+#[path = "common/runtimes.rs"]
+mod runtimes;
+
 /// What a model holds that some methods need.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
@@ -422,4 +425,28 @@ fn refusals_say_why() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Both runtimes give the same attributions, whatever the method.
+#[test]
+fn runtimes_agree() {
+    let Some(environment) = runtimes::python_environment() else { return };
+    for_all(
+        |_| true,
+        |at, method| {
+            let numbers: &[usize] = if at.fixed { &[0] } else { &[0, 1, 2, 3, 4] };
+            let own = explain(at, method, numbers, &|b| b.runtime("rten")).map_err(|e| e.to_string())?;
+            let other = explain(at, method, numbers, &|b| b.runtime("onnxruntime").onnxruntime(&environment))
+                .map_err(|e| e.to_string())?;
+            assert!(other.provenance.runtime.starts_with("onnxruntime 1."), "{}", other.provenance.runtime);
+            for (row, (got, want)) in by_row(&other).iter().zip(by_row(&own)).enumerate() {
+                compare(&format!("row {row}"), got, &want, 1e-4)?;
+            }
+            let outputs = own.outputs.iter().zip(&other.outputs);
+            for ((name, want), (_, got)) in outputs {
+                compare(name, &got.to_f64().unwrap(), &want.to_f64().unwrap(), 1e-4)?;
+            }
+            Ok(())
+        },
+    );
 }

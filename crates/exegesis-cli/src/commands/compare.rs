@@ -13,7 +13,7 @@ use exegesis::{
     Error, Explainer, LabelOptions, Method, Model, PlayerKind, Result, files, perturb, read_labelled,
 };
 
-use super::{builder, labels, method, open, read_options, reader, run_by};
+use super::{builder, labels, method, open, read_options, reader, run_by, say_runtime};
 use crate::args::{Compare, Judging};
 use crate::console::Console;
 use crate::net::{stop_switch, stoppable};
@@ -35,6 +35,7 @@ pub fn check(args: &Judging) -> Result<()> {
 
 /// Compares, and writes what came out.
 pub fn judge(comparer: &Comparer, data: &DataSet, args: &Judging, console: &Console) -> Result<()> {
+    say_runtime(&args.how.place, &comparer.judge.runtime(), console);
     let saves = stoppable();
     let mut bar = console.progress_of("compare", "samples");
     let (record, examples) = comparer.run(data, &mut |event| match event {

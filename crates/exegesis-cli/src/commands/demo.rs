@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use exegesis::{Error, Method, Model, Remarks, Result, builtin};
 
 use super::explain::{dry_run, explain, explainers, save, summary_json, summary_text};
-use super::labels;
+use super::{labels, say_runtime};
 use crate::args::Explain;
 use crate::console::Console;
 
@@ -22,6 +22,9 @@ pub fn run(args: &Explain, methods: Vec<Method>, saves: &[PathBuf], console: &Co
         _ => methods,
     };
     let explainers = explainers(&model, methods, args, &labels(&args.what, &model)?)?;
+    if let Some(explainer) = explainers.first() {
+        say_runtime(&args.how.place, &explainer.runtime(), console);
+    }
     if args.dry_run {
         return dry_run(&explainers, std::slice::from_ref(&inputs), args, console);
     }

@@ -10,7 +10,7 @@ use exegesis::{
 use serde_json::Value;
 
 use super::players::Players;
-use super::{Compared, builder, demo, labels, method, open, read_options, reader, run_by};
+use super::{Compared, builder, demo, labels, method, open, read_options, reader, run_by, say_runtime};
 use crate::args::Explain;
 use crate::console::Console;
 use crate::net::{is_stopped, stoppable};
@@ -44,6 +44,9 @@ pub fn run(args: &Explain, console: &Console) -> Result<()> {
         methods
     };
     let explainers = explainers(&model, methods, args, &labels)?;
+    if let Some(explainer) = explainers.first() {
+        say_runtime(&args.how.place, &explainer.runtime(), console);
+    }
     let ports = explainers.iter().map(Explainer::inputs).max_by_key(|ports| ports.len()).unwrap_or_default();
     let vocabulary = args.vocabulary.as_deref().map(Vocabulary::read).transpose()?;
     let read = read(&model, ports, args)?;

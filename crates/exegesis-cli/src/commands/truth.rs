@@ -6,7 +6,7 @@ use exegesis::truth::{self, Measure, Progress, Suite, TruthOptions, TruthReport}
 use exegesis::{Error, Result, files};
 
 use super::compare::{list, unique};
-use super::method;
+use super::{choice, method};
 use crate::args::Truth;
 use crate::console::Console;
 use crate::net::{stop_switch, stoppable};
@@ -44,7 +44,8 @@ pub fn run(args: &Truth, console: &Console) -> Result<()> {
     let saves = stoppable();
     let mut bar = console.progress_of("truth", "cases");
     let is_asked_for = args.methods.is_some();
-    let report = truth::run(&methods, &options, &mut |event| match event {
+    let (runtime, threads) = (choice(&args.place)?, args.place.threads);
+    let report = truth::run_on(&runtime, threads, &methods, &options, &mut |event| match event {
         Progress::Case(done, total) => bar.at(done, total),
         // Of the usual methods some are for texts only, and some not for them.
         Progress::Warning(text) if is_asked_for => console.warning(&text),

@@ -16,9 +16,21 @@ pub struct Outcome {
     pub stderr: String,
 }
 
-/// Runs `exegesis` in `folder`.
+/// Runs `exegesis` in `folder`, by the embedded runtime unless `args` name another, so that the machine does not matter.
 pub fn exegesis(folder: &Path, args: &[&str]) -> Outcome {
-    let output = Command::cargo_bin("exegesis").unwrap().current_dir(folder).args(args).output().unwrap();
+    exegesis_in(folder, args, &[("EXEGESIS_RUNTIME", Some("rten"))])
+}
+
+/// Runs `exegesis` in `folder` with these variables set, or unset.
+pub fn exegesis_in(folder: &Path, args: &[&str], variables: &[(&str, Option<&str>)]) -> Outcome {
+    let mut command = Command::cargo_bin("exegesis").unwrap();
+    for (name, value) in variables {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let output = command.current_dir(folder).args(args).output().unwrap();
     let outcome = Outcome {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -41,7 +41,8 @@ pub struct Split {
 pub struct Shared {
     /// The model file.
     pub model: Vec<u8>,
-    /// The data files that the model refers to: name, and the tensor whose elements are its content.
+    /// The data files that the model refers to (of [`write_lent`]: its constants): name, and the tensor whose elements are
+    /// its content.
     pub weights: Vec<(String, Arc<Tensor>)>,
 }
 
@@ -110,6 +111,18 @@ pub fn write_shared(graph: &Graph, min_bytes: usize) -> Result<Shared> {
         return Err(too_large());
     }
     let weights = Some(Weights::apart(min_bytes));
+    let mut writer = Writer { weights, value_info: false, domains: BTreeMap::new() };
+    let model = encode(&mut writer, graph)?;
+    Ok(Shared { model, weights: writer.weights.map(Weights::into_tensors).unwrap_or_default() })
+}
+
+/// A model whose constants of at least `min_bytes` bytes are left out, except in bodies: whoever reads the model in the same
+/// process gets them from [`Shared::weights`], which here are listed by the names of the constants.
+///
+/// # Errors
+/// As for [`write_bytes`].
+pub fn write_lent(graph: &Graph, min_bytes: usize) -> Result<Shared> {
+    let weights = Some(Weights::lent(min_bytes));
     let mut writer = Writer { weights, value_info: false, domains: BTreeMap::new() };
     let model = encode(&mut writer, graph)?;
     Ok(Shared { model, weights: writer.weights.map(Weights::into_tensors).unwrap_or_default() })

@@ -6,12 +6,32 @@ use exegesis_graph::{Dim, Graph, Node, NodeId, Op};
 
 use crate::Result;
 
+/// Spells out those of layers and of `Resize`.
+///
+/// # Errors
+/// None yet; what can't be known stays as it is, for the table to refuse.
+pub(super) fn spell_out(graph: &mut Graph) -> Result<()> {
+    spell_out_layers(graph);
+    let ids: Vec<NodeId> = graph.nodes().map(|(id, _)| id).collect();
+    for id in ids {
+        if let Op::Resize(a) = &mut graph.node_mut(id).op {
+            // Read by rten whatever the mode, meaningful in cubic mode only.
+            if a.mode != exegesis_graph::op::ResizeMode::Cubic {
+                a.cubic_coeff_a = -0.75;
+                // Two taps of which one is dropped give the other, as two equal ones at a border do.
+                a.exclude_outside &= a.antialias;
+            }
+            a.extrapolation_value = 0.0;
+        }
+    }
+    Ok(())
+}
+
 /// Fills `kernel_shape`, `strides`, `dilations` and `pads` of convolutions and pools and `hidden_size` of recurrent
 /// layers, and computes the pads of `auto_pad` where they can be known.
 ///
-/// # Errors
-/// None yet; a layer whose attributes can't be known stays as it is, for the table to refuse.
-pub(super) fn spell_out(graph: &mut Graph) -> Result<()> {
+/// A layer whose attributes can't be known stays as it is.
+pub(crate) fn spell_out_layers(graph: &mut Graph) {
     let ids: Vec<NodeId> = graph.nodes().map(|(id, _)| id).collect();
     for id in ids {
         let node = graph.node(id);
@@ -38,19 +58,9 @@ pub(super) fn spell_out(graph: &mut Graph) -> Result<()> {
             Op::ConvTranspose(a) => transposed(a, input, weights),
             Op::Lstm(a) => a.hidden_size = hidden.unwrap_or(a.hidden_size),
             Op::Gru(a) => a.hidden_size = hidden.unwrap_or(a.hidden_size),
-            Op::Resize(a) => {
-                // Read by rten whatever the mode, meaningful in cubic mode only.
-                if a.mode != exegesis_graph::op::ResizeMode::Cubic {
-                    a.cubic_coeff_a = -0.75;
-                    // Two taps of which one is dropped give the other, as two equal ones at a border do.
-                    a.exclude_outside &= a.antialias;
-                }
-                a.extrapolation_value = 0.0;
-            }
             _ => {}
         }
     }
-    Ok(())
 }
 
 /// Sizes of the spatial axes of operand `i`; `None` for those that are symbols.

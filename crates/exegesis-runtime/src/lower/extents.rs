@@ -18,7 +18,7 @@ use crate::Result;
 ///
 /// # Errors
 /// A graph that is not well-formed.
-pub(super) fn bound(graph: &mut Graph, memory: u64) -> Result<Vec<Guard>> {
+pub(crate) fn bound(graph: &mut Graph, memory: u64) -> Result<Vec<Guard>> {
     let mut guards = vec![];
     let mut inference = ShapeInference::new();
     let symbols = input_symbols(graph);

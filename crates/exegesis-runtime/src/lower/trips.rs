@@ -15,7 +15,7 @@ use crate::{Result, sizes};
 ///
 /// # Errors
 /// A graph that is not well-formed.
-pub(super) fn bound(graph: &mut Graph) -> Result<Vec<Guard>> {
+pub(crate) fn bound(graph: &mut Graph) -> Result<Vec<Guard>> {
     let mut bounded = vec![];
     let has_loops = graph.nodes().any(|(_, node)| !node.op.subgraphs().is_empty());
     if has_loops {

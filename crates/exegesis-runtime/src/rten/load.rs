@@ -9,9 +9,9 @@ use exegesis_graph::{Graph, Op, ValueId};
 use rten::{Model, ModelOptions, NodeId, ThreadPool};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::guard::guarded;
 use super::session::{RtenSession, SessionStep};
 use super::shared::SharedWeights;
+use crate::guard::guarded;
 use crate::plan::{Schedule, Step};
 use crate::sizes::Sizes;
 use crate::{Error, Limits, LoadOptions, Prepack, Program, Result, lower, program, table};
@@ -85,7 +85,7 @@ fn load_model(
     let count = graph.node_count();
     drop(graph);
     let prepack = options.prepack == Prepack::Always;
-    let (weights, model) = guarded(&format!("loaded \"{name}\""), count, || {
+    let (weights, model) = guarded("rten", &format!("loaded \"{name}\""), count, || {
         let mut model_options = ModelOptions::with_all_ops();
         model_options.prepack_weights(prepack);
         let weights = SharedWeights::lend(shared.weights, &mut model_options);

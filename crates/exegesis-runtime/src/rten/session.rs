@@ -7,9 +7,9 @@ use exegesis_graph::{DType, Tensor};
 use rten::{Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 use rustc_hash::FxHashMap;
 
-use super::guard::guarded;
 use super::shared::SharedWeights;
 use crate::convert::Narrowed;
+use crate::guard::guarded;
 use crate::lower::Guard;
 use crate::program::Session;
 use crate::{Error, ErrorKind, Port, Result, convert};
@@ -191,7 +191,7 @@ impl RtenSession {
     ) -> Result<Vec<Value>> {
         // No way through the graph is longer than the number of its values.
         let longest = self.trace.len();
-        guarded(&format!("ran \"{}\"", self.name), longest, || {
+        guarded("rten", &format!("ran \"{}\"", self.name), longest, || {
             let all = self.outputs.iter().filter_map(|output| output.node).all(|node| nodes.contains(&node));
             if all && !self.steps.is_empty() {
                 // On one worker from the first step to the last: allocators keep freed memory per thread, so that steps on

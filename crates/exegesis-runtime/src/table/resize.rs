@@ -45,6 +45,13 @@ fn is_native(a: &Resize, context: &Context) -> bool {
     mode && coordinates && !a.antialias && stretch && a.axes.is_none() && whole && fits_image(context)
 }
 
+/// True if the standard's grid of sampled points is that of every runtime: scales give whole numbers of elements, and a scale
+/// that is not 1 changes the size.
+#[cfg(feature = "onnxruntime")]
+pub(crate) fn keeps_to_grid(context: &Context) -> bool {
+    whole_sizes(context) && fits_image(context)
+}
+
 /// True if scales give whole numbers of elements. Aligning corners, the standard counts the fraction of an element that
 /// a scale leaves; rten does not.
 fn whole_sizes(context: &Context) -> bool {

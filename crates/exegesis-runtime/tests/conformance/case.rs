@@ -4,7 +4,12 @@ use exegesis_graph::passes::infer::ShapeInference;
 use exegesis_graph::{DType, Data, Dim, Graph, Op, Tensor, ValueId};
 use exegesis_reference::Array;
 use exegesis_runtime::table::{self, Support};
-use exegesis_runtime::{ErrorKind, LoadOptions, RtenRuntime, Runtime};
+use exegesis_runtime::{ErrorKind, LoadOptions, Program, RtenRuntime, Runtime};
+
+use crate::runtimes;
+
+/// Values by the names of outputs.
+type Values = std::collections::HashMap<String, Array>;
 
 /// What the table says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,12 +175,30 @@ pub fn check_outputs(expected: Verdict, op: impl Into<Op>, operands: &[Operand],
     let (graph, fed) = graph(op, operands, outputs);
     assert_eq!(verdict(&graph), expected, "verdict on {what}");
     if expected == Verdict::Refused {
-        let error = RtenRuntime.load(graph, &LoadOptions::default()).expect_err(&what);
+        let error = RtenRuntime.load(graph.clone(), &LoadOptions::default()).expect_err(&what);
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{what}: {error}");
         assert_eq!(error.node(), Some("node"), "{what}: {error}");
+        #[cfg(feature = "onnxruntime")]
+        agrees_or_refuses(graph, &fed, &what);
         return;
     }
     compare(graph, &fed, &what);
+}
+
+/// What rten refuses, ONNX Runtime may run: then it gives what the reference gives.
+#[cfg(feature = "onnxruntime")]
+fn agrees_or_refuses(graph: Graph, fed: &[(String, Tensor)], what: &str) {
+    let Some(runtime) = runtimes::onnxruntime() else { return };
+    let arrays: Vec<(&str, Array)> =
+        fed.iter().map(|(name, t)| (name.as_str(), Array::from_tensor(t).unwrap())).collect();
+    let mut inferred = graph.clone();
+    ShapeInference::new().run(&mut inferred).unwrap();
+    let Ok(expected) = exegesis_reference::run(&inferred, &arrays) else { return };
+    let what = &format!("onnxruntime: {what}");
+    match runtime.load(graph, &LoadOptions::default()) {
+        Ok(program) => agrees(&program, fed, &expected, what),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported, "{what}: {error}"),
+    }
 }
 
 /// Runs `graph` both ways on `fed` and compares all outputs.
@@ -186,8 +209,17 @@ pub fn compare(graph: Graph, fed: &[(String, Tensor)], what: &str) {
     ShapeInference::new().run(&mut inferred).unwrap();
     let expected =
         exegesis_reference::run(&inferred, &arrays).unwrap_or_else(|e| panic!("reference: {what}: {e}"));
-    let program =
-        RtenRuntime.load(graph, &LoadOptions::default()).unwrap_or_else(|e| panic!("load: {what}: {e}"));
+    for runtime in runtimes::all() {
+        let what = &format!("{}: {what}", runtime.name());
+        match runtime.load(graph.clone(), &LoadOptions::default()) {
+            Ok(program) => agrees(&program, fed, &expected, what),
+            Err(error) => panic!("load: {what}: {error}"),
+        }
+    }
+}
+
+/// Runs `program` on `fed`; its outputs must be those that the reference gives.
+fn agrees(program: &Program, fed: &[(String, Tensor)], expected: &Values, what: &str) {
     let inputs: Vec<(&str, &Tensor)> = fed.iter().map(|(name, t)| (name.as_str(), t)).collect();
     let found = program.run_all(&inputs).unwrap_or_else(|e| panic!("run: {what}: {e}"));
     for (port, tensor) in program.outputs().iter().zip(found) {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use exegesis_attribute::{Baseline, Target};
 use exegesis_graph::{DType, Graph, Tensor, passes};
-use exegesis_runtime::{LoadOptions, Port, by_name};
+use exegesis_runtime::{LoadOptions, Port};
 
 use super::signature::{Signature, batch_symbol};
 use super::{EVALUATOR, Explainer, seeds};
@@ -81,7 +81,7 @@ impl Explainer {
             model,
             method: self.method.clone(),
             request,
-            runtime: by_name(&settings.runtime)?,
+            runtime: settings.runtime.open()?,
             settings,
             ports,
             references,

@@ -1,6 +1,7 @@
 //! Choices for an explainer, and how its runs are done.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +9,7 @@ use exegesis_attribute::{
     Baseline, Method as WhiteBox, NodeSelection, OnMissingRule, Part, Request, Score, Target, Task,
 };
 use exegesis_perturb::PlayerKind;
-use exegesis_runtime::{WorkLimit, by_name};
+use exegesis_runtime::{Device, RuntimeChoice, WorkLimit};
 
 use super::{Explainer, seeds};
 use crate::{Error, Inputs, Labels, Method, Model, Preprocess, Result};
@@ -16,7 +17,7 @@ use crate::{Error, Inputs, Labels, Method, Model, Preprocess, Result};
 /// How a run is done; what it computes is in [`Request`].
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub runtime: String,
+    pub runtime: RuntimeChoice,
     pub threads: Option<NonZeroUsize>,
     pub batch: Option<NonZeroUsize>,
     pub memory: Option<u64>,
@@ -58,7 +59,7 @@ pub struct ExplainerBuilder {
 impl ExplainerBuilder {
     pub(crate) fn new(model: Model, method: Method) -> Self {
         let settings = Settings {
-            runtime: "auto".to_string(),
+            runtime: RuntimeChoice::default(),
             threads: None,
             batch: None,
             memory: None,
@@ -176,10 +177,28 @@ impl ExplainerBuilder {
         self
     }
 
-    /// Runtime by name: `auto`, `rten`.
+    /// Runtime by name: `rten`, the embedded one, `onnxruntime`, or `auto` (the default): ONNX Runtime where it is found, else
+    /// rten. See [`crate::runtimes`].
     #[must_use]
     pub fn runtime(mut self, name: impl Into<String>) -> Self {
-        self.settings.runtime = name.into();
+        self.settings.runtime.name = name.into();
+        self
+    }
+
+    /// Where it runs; default the CPU. A GPU needs ONNX Runtime; where it can't be used the CPU does the work, and
+    /// [`crate::Provenance::remarks`] warns of it.
+    #[must_use]
+    pub fn device(mut self, device: Device) -> Self {
+        self.settings.runtime.device = device;
+        self
+    }
+
+    /// Where ONNX Runtime lies: its library, the folder that holds it, or a Python environment with the package `onnxruntime`.
+    /// By default it is looked for: what `ORT_DYLIB_PATH` names, then the active Python environment, then that of the
+    /// `python3` on the path. A process uses the first one that is loaded.
+    #[must_use]
+    pub fn onnxruntime(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.runtime.onnxruntime = Some(path.into());
         self
     }
 
@@ -250,7 +269,7 @@ impl ExplainerBuilder {
     /// The explainer. Compilation happens at the first use, for the sizes of its inputs.
     ///
     /// # Errors
-    /// A runtime that is not built, or labels and target that do not go together.
+    /// A runtime that is not built or not found, or labels and target that do not go together.
     pub fn build(self) -> Result<Explainer> {
         if self.request.target == Target::Input {
             return Err(Error::usage(
@@ -258,7 +277,7 @@ impl ExplainerBuilder {
                  or give a class.",
             ));
         }
-        let runtime = by_name(&self.settings.runtime)?;
+        let runtime = self.settings.runtime.open()?;
         let Self { model, method, mut request, settings, references } = self;
         if method.has_baseline() && request.baseline == Baseline::Input && references.is_none() {
             return Err(Error::usage(

@@ -155,8 +155,13 @@ impl Compiled {
         self.program.notes()
     }
 
-    pub fn runtime(&self) -> &str {
-        self.program.runtime()
+    /// Runtime and device.
+    pub fn runtime(&self) -> String {
+        format!("{}, {}", self.program.runtime(), self.program.device())
+    }
+
+    pub fn warnings(&self) -> &[String] {
+        self.program.warnings()
     }
 
     /// Estimated memory of running `rows` rows of `inputs` at once. Constants of the model that the program does not use

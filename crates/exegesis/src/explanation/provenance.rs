@@ -65,7 +65,7 @@ pub struct Provenance {
     pub model_outputs: Vec<TensorInfo>,
     /// Random seed of methods that draw numbers.
     pub seed: u64,
-    /// Runtime with device.
+    /// Runtime, with the version of one that is not part of this program, and device.
     pub runtime: String,
     /// Version of this program.
     pub version: String,
@@ -104,7 +104,7 @@ impl Provenance {
             model_inputs: model.inputs().iter().map(tensor_info).collect(),
             model_outputs: model.outputs().iter().map(tensor_info).collect(),
             seed: settings.seed,
-            runtime: format!("{runtime}, cpu"),
+            runtime: runtime.to_string(),
             version: env!("CARGO_PKG_VERSION").to_string(),
             created: rfc3339(SystemTime::now()),
             timings: Timings::default(),

@@ -1,5 +1,7 @@
 //! Methods through suites.
 
+use std::num::NonZeroUsize;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -10,7 +12,7 @@ use super::record::{CaseResult, Measure, MethodScores, SCHEMA, TruthReport, verd
 use super::suite::{Case, Known, Row, Suite};
 use super::values::{MEASURES, measured};
 use crate::compare::{CompareOptions, Comparer, Control, DataSet};
-use crate::{Error, ErrorKind, Explainer, Method, Model, Result, Task};
+use crate::{Error, ErrorKind, Explainer, Method, Model, Result, RuntimeChoice, Task};
 
 /// What masks of evidence are held against.
 const METRICS: [&str; 3] = ["relevance-mass", "relevance-rank", "localisation-auc"];
@@ -26,6 +28,21 @@ pub struct TruthOptions {
     pub seed: u64,
     /// Set by others to stop.
     pub stop: Option<Arc<AtomicBool>>,
+}
+
+/// Suites, and what runs them.
+struct Running<'a> {
+    options: &'a TruthOptions,
+    runtime: &'a RuntimeChoice,
+    threads: Option<NonZeroUsize>,
+}
+
+impl Deref for Running<'_> {
+    type Target = TruthOptions;
+
+    fn deref(&self) -> &TruthOptions {
+        self.options
+    }
 }
 
 /// What happens.
@@ -46,6 +63,21 @@ pub fn run(
     options: &TruthOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<TruthReport> {
+    run_on(&RuntimeChoice::default(), None, methods, options, progress)
+}
+
+/// As [`run`], by a runtime and so many threads (default: one per core).
+///
+/// # Errors
+/// As there, and a runtime that is not there.
+pub fn run_on(
+    runtime: &RuntimeChoice,
+    threads: Option<NonZeroUsize>,
+    methods: &[(String, Method)],
+    options: &TruthOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<TruthReport> {
+    let options = &Running { options, runtime, threads };
     let mut cases = vec![];
     for suite in &options.suites {
         cases.extend(suite.cases(options.seed, options.limit)?);
@@ -92,7 +124,7 @@ impl Metric for ByMagnitude {
     }
 }
 
-fn judged(case: &Case, methods: &[(String, Method)], options: &TruthOptions) -> Result<CaseResult> {
+fn judged(case: &Case, methods: &[(String, Method)], options: &Running<'_>) -> Result<CaseResult> {
     let mut explainers = vec![];
     let mut warnings = vec![];
     for (key, method) in methods {
@@ -119,8 +151,15 @@ fn judged(case: &Case, methods: &[(String, Method)], options: &TruthOptions) -> 
     })
 }
 
-fn built(model: &Model, method: Method, task: Option<Task>, options: &TruthOptions) -> Result<Explainer> {
-    let mut builder = model.explainer(method).seed(options.seed);
+fn built(model: &Model, method: Method, task: Option<Task>, options: &Running<'_>) -> Result<Explainer> {
+    let RuntimeChoice { name, device, onnxruntime } = options.runtime;
+    let mut builder = model.explainer(method).seed(options.seed).runtime(name).device(*device);
+    if let Some(path) = onnxruntime {
+        builder = builder.onnxruntime(path);
+    }
+    if let Some(threads) = options.threads {
+        builder = builder.threads(threads);
+    }
     if let Some(task) = task {
         builder = builder.task(task);
     }
@@ -139,7 +178,7 @@ fn is_refusal(error: &Error) -> bool {
 fn by_values(
     rows: &[Row],
     explainers: &[(String, Explainer)],
-    options: &TruthOptions,
+    options: &Running<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<MethodScores>> {
     let mut scores = vec![];
@@ -181,7 +220,7 @@ fn by_places(
     case: &Case,
     data: &DataSet,
     methods: Vec<(String, Explainer)>,
-    options: &TruthOptions,
+    options: &Running<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<MethodScores>> {
     let mut metrics = vec![];

@@ -99,7 +99,7 @@ impl Writer {
         }
         for (id, value) in graph.values() {
             if let (Some(constant), Some(name)) = (&value.constant, named.names.get(&id)) {
-                let region = self.weights.as_mut().and_then(|weights| weights.place(constant));
+                let region = self.weights.as_mut().and_then(|w| w.place(name, constant, around.inside));
                 proto.initializer.push(tensor::message(name, constant, region));
             }
         }

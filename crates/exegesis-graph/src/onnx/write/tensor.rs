@@ -12,6 +12,9 @@ use crate::{DType, Graph, Tensor};
 /// Alignment of tensors in the data file, so that runtimes can map them.
 const ALIGNMENT: usize = 64;
 
+/// The file that lent constants name, as the format wants one; nobody opens it.
+const LENT: &str = "lent";
+
 /// Where the larger constants go.
 pub(super) struct Weights {
     store: Store,
@@ -25,6 +28,8 @@ enum Store {
     File { location: String, bytes: Vec<u8> },
     /// Each tensor by itself, not copied.
     Apart(Vec<(String, Arc<Tensor>)>),
+    /// Each constant of the outer graph by its name, not copied.
+    Lent(Vec<(String, Arc<Tensor>)>),
 }
 
 /// Part of a data file that holds one tensor.
@@ -47,11 +52,17 @@ impl Weights {
         Self { store: Store::Apart(vec![]), min_bytes, placed: FxHashMap::default() }
     }
 
+    /// Constants of the outer graph of at least `min_bytes` bytes are listed by their names; a reader gets them from the
+    /// same process and by no file.
+    pub fn lent(min_bytes: usize) -> Self {
+        Self { store: Store::Lent(vec![]), min_bytes, placed: FxHashMap::default() }
+    }
+
     /// The data file; empty if tensors are listed.
     pub fn into_bytes(self) -> Vec<u8> {
         match self.store {
             Store::File { bytes, .. } => bytes,
-            Store::Apart(_) => vec![],
+            Store::Apart(_) | Store::Lent(_) => vec![],
         }
     }
 
@@ -59,14 +70,22 @@ impl Weights {
     pub fn into_tensors(self) -> Vec<(String, Arc<Tensor>)> {
         match self.store {
             Store::File { .. } => vec![],
-            Store::Apart(tensors) => tensors,
+            Store::Apart(tensors) | Store::Lent(tensors) => tensors,
         }
     }
 
-    /// Where the tensor lies, or `None` if it belongs inside the model.
-    pub fn place(&mut self, tensor: &Arc<Tensor>) -> Option<Region> {
+    /// Where the tensor of the constant `name` lies, or `None` if it belongs inside the model. `inside` says that the
+    /// constant is one of a body.
+    pub fn place(&mut self, name: &str, tensor: &Arc<Tensor>, inside: bool) -> Option<Region> {
         if tensor.dtype() == DType::String || size(tensor) < self.min_bytes.max(1) {
             return None;
+        }
+        if let Store::Lent(tensors) = &mut self.store {
+            if inside {
+                return None;
+            }
+            tensors.push((name.to_string(), Arc::clone(tensor)));
+            return Some(Region { location: LENT.to_string(), offset: 0, length: size(tensor) });
         }
         let address = Arc::as_ptr(tensor);
         if let Some(region) = self.placed.get(&address) {
@@ -84,6 +103,7 @@ impl Weights {
                 tensors.push((location.clone(), Arc::clone(tensor)));
                 Region { location, offset: 0, length: size(tensor) }
             }
+            Store::Lent(_) => return None,
         };
         self.placed.insert(address, region.clone());
         Some(region)

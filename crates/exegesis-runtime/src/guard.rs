@@ -1,4 +1,4 @@
-//! A last net under the runtime: its panics become errors, and deep graphs get a stack that holds them.
+//! A last net under a runtime: its panics become errors, and deep graphs get a stack that holds them.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,16 +15,17 @@ const STACK_PER_NODE: usize = 1024;
 /// Stack beside that.
 const STACK_BASE: usize = 4 << 20;
 
-/// Calls `body`; a panic in it becomes an error that says what `doing` was. `nodes` is the size of the graph that it is
-/// about.
+/// Calls `body`; a panic in it becomes an error that says what `runtime` was `doing`. `nodes` is the size of the graph that it
+/// is about.
 ///
 /// rten indexes and asserts in places that an unusual but well-formed graph can reach. The closure only borrows loaded
-/// models and tensors that are not changed by a run (rten builds its state anew for each), so nothing that outlives a
+/// models and tensors that are not changed by a run (state is built anew for each), so nothing that outlives a
 /// panic is left half-written: asserting unwind safety is sound.
 ///
 /// # Errors
 /// What `body` says, a panic in it, or no memory for the stack that a graph of so many nodes needs.
-pub(super) fn guarded<T: Send>(
+pub(crate) fn guarded<T: Send>(
+    runtime: &str,
     doing: &str,
     nodes: usize,
     body: impl FnOnce() -> Result<T> + Send,
@@ -32,7 +33,7 @@ pub(super) fn guarded<T: Send>(
     let caught = || match catch_unwind(AssertUnwindSafe(body)) {
         Ok(result) => result,
         Err(payload) => {
-            Err(Error::execution(format!("rten failed while it {doing}: {}", text(payload.as_ref()))))
+            Err(Error::execution(format!("{runtime} failed while it {doing}: {}", text(payload.as_ref()))))
         }
     };
     if nodes <= NODES_ON_THE_CALLERS_STACK {
@@ -40,7 +41,7 @@ pub(super) fn guarded<T: Send>(
     }
     let stack = STACK_BASE.saturating_add(nodes.saturating_mul(STACK_PER_NODE));
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("exegesis-rten".to_string()).stack_size(stack);
+        let thread = std::thread::Builder::new().name(format!("exegesis-{runtime}")).stack_size(stack);
         let running = thread.spawn_scoped(scope, caught).map_err(|error| {
             Error::execution(format!(
                 "there is no stack for a graph of {nodes} nodes ({stack} bytes): {error}"
@@ -72,13 +73,14 @@ mod tests {
     /// 256 bytes and more on each of 100,000 levels overflow the 2 MiB of a test's thread.
     #[test]
     fn deep_graphs_get_a_deep_stack() {
-        assert_eq!(guarded("ran", 100_000, || Ok(descend(100_000))), Ok(100_000));
+        assert_eq!(guarded("rten", "ran", 100_000, || Ok(descend(100_000))), Ok(100_000));
     }
 
     #[test]
     fn a_panic_becomes_an_error_that_says_what_was_done() {
         for nodes in [1, 5000] {
-            let error = guarded::<()>("ran \"model\"", nodes, || panic!("index out of bounds")).unwrap_err();
+            let error =
+                guarded::<()>("rten", "ran \"model\"", nodes, || panic!("index out of bounds")).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Execution);
             assert_eq!(error.to_string(), "rten failed while it ran \"model\": index out of bounds");
         }
