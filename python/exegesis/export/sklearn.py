@@ -29,7 +29,7 @@ def from_sklearn(
     columns : sequence of str, optional
         Names of the columns; by default those of the data that it was fitted on.
     labels : sequence of str, optional
-        Names of the classes; by default ``classes_``.
+        A name per output; by default ``classes_``.
 
     Returns
     -------
@@ -77,7 +77,8 @@ def from_sklearn(
     _keep(made.graph, network, is_classifier)
     made.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     if labels is None and is_classifier:
-        classes = network.classes_
+        # Of two classes there is one output, the probability of the second.
+        classes = network.classes_[1:] if network.n_outputs_ == 1 else network.classes_
         labels = [str(label) for label in classes]
     if columns is None:
         columns = [str(column) for column in getattr(estimator, "feature_names_in_", [])] or None

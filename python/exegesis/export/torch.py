@@ -74,6 +74,25 @@ def from_torch(
     >>> model.explain(torch.ones(5, 4), method="gradient").values.shape  # doctest: +SKIP
     (5, 4)
     """
+    shapes, name = dynamic_shapes, f"from_torch({_name(module)})"
+    names = (input_names, output_names)
+    return exported(module, example_inputs, name, names, shapes, None, exporter, labels=labels, preprocess=preprocess)
+
+
+def exported(
+    module: Any,
+    example_inputs: Any,
+    shown: str,
+    names: "tuple[Sequence[str] | None, Sequence[str] | None]" = (None, None),
+    dynamic_shapes: "Mapping[str, Mapping[int, Any] | None] | None" = None,
+    keep: "Sequence[str] | None" = None,
+    exporter: str = "auto",
+    **described: Any,
+) -> Model:
+    """As :func:`from_torch`: the model is called ``shown``, and of the outputs only those called ``keep`` are kept.
+
+    ``names`` are those of inputs and of outputs, ``described`` is handed on to :func:`opened`.
+    """
     torch = needed("torch", "torch", "from_torch")
     if exporter not in EXPORTERS:
         raise UsageError(f'exporter="{exporter}" is not known. Give one of {", ".join(EXPORTERS)}.')
@@ -82,21 +101,23 @@ def from_torch(
             f"from_torch takes a torch.nn.Module, not a {type(module).__name__}. Wrap functions in a module, or use "
             "exegesis.from_callable for methods that only ask."
         )
-    name = getattr(module, "original_name", None) or type(module).__name__
+    name = _name(module)
     _check_types(torch, module, name)
     homes = devices(module)
     call = Call(torch, module, example_inputs, homes[0] if len(homes) == 1 else None)
-    call.rename(input_names)
+    call.rename(names[0])
     axes = _axes(call, dynamic_shapes)
     _check_rows(call, axes)
     with as_it_predicts(torch, module) as hooks:
         answer = _run(call, call.tensors)
         named, left_out = named_outputs(torch, answer)
-        outputs = _output_names(named, output_names)
-        if call.is_plain and not isinstance(answer, Mapping) and _is_flat(torch, answer):
-            exported = module
+        if keep is not None:
+            named, left_out = [item for item in named if item[0] in keep], []
+        outputs = _output_names(named, names[1])
+        if keep is None and call.is_plain and not isinstance(answer, Mapping) and _is_flat(torch, answer):
+            traced = module
         else:
-            exported = flat_module(torch, call, [way for _, way in named])
+            traced = flat_module(torch, call, [way for _, way in named])
         # A size of 1 could mean broadcasting to an exporter: free axes are seen with more.
         tensors = _repeated(torch, call, axes)
         if tensors is not call.tensors:
@@ -105,9 +126,13 @@ def from_torch(
         notes += [f'"{part}" of the answer is no tensor and left out' for part in left_out]
         with tempfile.TemporaryDirectory(prefix="exegesis-") as folder, quiet():
             path = os.path.join(folder, "model.onnx")
-            job = _Job(torch, exported, tensors, path, call.names, outputs, axes)
+            job = _Job(torch, traced, tensors, path, call.names, outputs, axes)
             notes.append(_export(job, name, exporter))
-            return opened(path, f"from_torch({name})", labels=labels, preprocess=preprocess, notes=notes)
+            return opened(path, shown, notes=notes, **described)
+
+
+def _name(module: Any) -> str:
+    return str(getattr(module, "original_name", None) or type(module).__name__)
 
 
 class _Job:
@@ -140,7 +165,7 @@ class _Job:
             dynamic_shapes=shapes,
         )
         if is_flat:
-            for value in program.model.graph.initializers.values():
+            for value in list(program.model.graph.initializers.values()):
                 if value.name.startswith("module."):
                     value.name = value.name[len("module.") :]
         program.save(self.path, external_data=True)
