@@ -10,8 +10,20 @@
 
 from . import errors
 from ._core import __version__
+from ._catalogue import methods, metrics
 from ._explanation import Explanation
 from ._export import from_torch
-from ._model import Model, load, methods
+from ._model import Model, load
+from ._saved import load_explanation
 
-__all__ = ["Explanation", "Model", "__version__", "errors", "from_torch", "load", "methods"]
+__all__ = [
+    "Explanation",
+    "Model",
+    "__version__",
+    "errors",
+    "from_torch",
+    "load",
+    "load_explanation",
+    "methods",
+    "metrics",
+]

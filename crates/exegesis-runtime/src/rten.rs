@@ -6,6 +6,7 @@
 mod evaluate;
 mod guard;
 mod load;
+mod pool;
 mod session;
 mod shared;
 
