@@ -10,8 +10,24 @@
 
 from . import errors
 from ._core import __version__
+from ._catalogue import methods, metrics
 from ._explanation import Explanation
-from ._model import Model, load, methods
+from ._model import Model, load
+from ._saved import load_explanation
 from .export import from_keras, from_sklearn, from_tensorflow, from_torch, from_transformers
 
-__all__ = ["Explanation", "Model", "__version__", "errors", "from_keras", "from_sklearn", "from_tensorflow", "from_torch", "from_transformers", "load", "methods"]
+__all__ = [
+    "Explanation",
+    "Model",
+    "__version__",
+    "errors",
+    "from_keras",
+    "from_sklearn",
+    "from_tensorflow",
+    "from_torch",
+    "from_transformers",
+    "load",
+    "load_explanation",
+    "methods",
+    "metrics",
+]

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import Any, Mapping, Sequence
+from typing import Any, NamedTuple, Sequence
+
+import numpy as np
 
 from . import _core
+from ._choices import choices, target_choice
 from ._explanation import Explanation
-from ._inputs import given, target_text
+from ._inputs import given
+from ._page import Page
 from ._progress import progress_bar
-from .errors import UsageError
-
-_DEFAULTS: dict[str, Any] = {
-    "target": None,
-    "task": None,
-    "score": None,
-    "baseline": None,
-    "explain": None,
-    "output_name": None,
-    "players": None,
-    "nodes": None,
-    "per_dim": False,
-    "on_missing_rule": None,
-    "threshold": None,
-    "step": None,
-    "runtime": None,
-    "threads": None,
-    "seed": 0,
-    "batch": None,
-    "memory": None,
-    "preprocess": None,
-}
-
+from .errors import InputError, UsageError
 
 def load(path: "str | os.PathLike[str] | None" = None, *, tokenizer: Any = None) -> "Model":
     """Open a model.
@@ -63,9 +46,20 @@ def load(path: "str | os.PathLike[str] | None" = None, *, tokenizer: Any = None)
     return model if tokenizer is None else model.with_tokenizer(tokenizer)
 
 
-def methods() -> "dict[str, str]":
-    """All methods by name, with what each says."""
-    return dict(_core.methods())
+class _Call(NamedTuple):
+    """A call as the engine takes it."""
+
+    values: "list[Any]"
+    choices: "dict[str, Any]"
+    references: "list[Any] | None"
+    groups: "list[Any] | None"
+
+
+def _method_names(method: "str | Sequence[str]") -> "list[str]":
+    names = [method] if isinstance(method, str) else list(method)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"method={method!r} is no method. Give a name, or a list of names; exegesis.methods() lists them.")
+    return names
 
 
 class Model:
@@ -90,6 +84,11 @@ class Model:
         return {name: (dtype, shape) for name, dtype, shape, _ in self._core.outputs}
 
     @property
+    def columns(self) -> "list[str] | None":
+        """Names of the columns of a table, in the model's order, if the model says them."""
+        return self._core.columns
+
+    @property
     def labels(self) -> "list[str]":
         """Names of the classes; empty if the model has none."""
         return self._core.labels
@@ -100,8 +99,13 @@ class Model:
         if hasattr(backend, "to_str"):
             text = backend.to_str()
         else:
-            with open(os.fspath(tokenizer), encoding="utf-8") as file:
-                text = file.read()
+            try:
+                with open(os.fspath(tokenizer), encoding="utf-8") as file:
+                    text = file.read()
+            except (OSError, TypeError, UnicodeDecodeError) as error:
+                raise InputError(
+                    f"the tokenizer can't be read: {error}. Give the path of a tokenizer.json, or a fast tokenizer of transformers."
+                ) from error
         # A tokenizer of no known limit has a number here that no text reaches.
         longest = getattr(tokenizer, "model_max_length", None)
         context = int(longest) if isinstance(longest, int) and 0 < longest < 1 << 31 else None
@@ -116,6 +120,8 @@ class Model:
         *,
         target: Any = None,
         baseline: Any = None,
+        players: Any = None,
+        tokenizer: Any = None,
         progress: "bool | None" = None,
         **options: Any,
     ) -> Explanation:
@@ -123,52 +129,142 @@ class Model:
 
         Parameters
         ----------
-        x : array, picture, str, DataFrame, or dict or list of them
-            Batch axis first. A dict has a value for each graph input by name; a tuple has them in the graph's order.
+        x : array, tensor, picture, str, table, or dict, tuple or list of them
+            Batch axis first; one row may come without it. A dict has a value for each graph input by name, a tuple has them in
+            the graph's order. Columns of a table are taken in the model's order, or by the names of the inputs.
         method : str or list of str
-            ``NAME[:key=value,...]``; :func:`methods` lists them. Several methods make one explanation.
-        target : int, str, tuple, optional
-            What is explained: a class, its name, ``"A-B"``, a position. By default the best class of each row.
+            ``NAME[:key=value,...]``; :func:`exegesis.methods` lists them. Several methods make one explanation.
+        target : int, str, tuple, list or array, optional
+            What is explained: a class, its name, the difference of two (``"3-5"``), a position of the output without its batch axis
+            (a tuple), or a class for each row (a list or a rank-1 array). By default the best class of each row, fixed from the
+            unchanged input.
         baseline : str, number or array, optional
-            What the input is compared with, by methods that have a baseline.
+            What the input is compared with, by methods that have a baseline: ``"zeros"``, ``"mean"``, ``"blur"``, a number, or
+            rows `[references, ...]` over which methods average.
+        players : str or int array, optional
+            What black-box methods take out: ``pixel``, ``patch:SIDE``, ``superpixel:COUNT``, ``token``, ``word``, ``column``,
+            ``window:LENGTH``, or a group number per cell of the input without its batch axis (-1 always stays).
+        tokenizer : optional
+            As for :func:`load`, for this call.
         progress : bool, optional
             Show a progress bar; by default for work that takes more than a second or two.
         **options
-            As the options of the command: ``task``, ``score``, ``explain``, ``output_name``, ``players``, ``nodes``,
-            ``per_dim``, ``on_missing_rule``, ``threshold``, ``step``, ``runtime``, ``threads``, ``seed``, ``batch``,
-            ``memory``, ``preprocess``.
+            ``labels`` (names of the classes, or a file of them), ``task``, ``score`` ("logit" or "probability"), ``explain``
+            (names of inputs), ``output_name``, ``nodes`` ("all" or names: keep their relevance), ``per_dim``, ``on_missing_rule``,
+            ``threshold``, ``step``, ``preprocess`` (of pictures: text or dict), ``runtime``, ``threads``, ``seed``, ``batch``
+            (rows), ``memory`` (bytes, or "4G").
 
         Returns
         -------
         Explanation
+
+        Raises
+        ------
+        exegesis.errors.UsageError
+            A method, option or target that does not exist.
+        exegesis.errors.InputError
+            Values that do not fit the model, or a row that the model gives no finite number for.
+        exegesis.errors.NoRuleError
+            A node that the method has no rule for.
+        exegesis.errors.ResourcesError
+            Not enough memory.
         """
-        choices = self._choices(target=target, **options)
-        references = None
-        if baseline is not None and not isinstance(baseline, (str, int, float)):
-            references = given(baseline, self._core.inputs)
-        elif baseline is not None:
-            choices["baseline"] = str(baseline)
-        names = [method] if isinstance(method, str) else list(method)
-        values = given(x, self._core.inputs)
+        if tokenizer is not None:
+            self = self.with_tokenizer(tokenizer)
+        names = _method_names(method)
+        call = self._call(x, dict(options, target=target, baseline=baseline, players=players))
         with progress_bar(progress, ", ".join(names)) as bar:
-            core = self._core.explain(values, names, choices, references, bar)
+            core = self._core.explain(call.values, names, call.choices, call.references, call.groups, bar)
         return Explanation(core)
 
+    def plan(self, x: Any, method: str = "dlbacktrace", **options: Any) -> "Page":
+        """What explaining `x` would take, without running: passes, rows per batch, bytes by part.
+
+        Parameters are those of :meth:`explain`. Printed, the plan is a text; its numbers are there by key.
+        """
+        call = self._call(x, options)
+        return Page(*self._core.plan(call.values, method, call.choices, call.references, call.groups))
+
+    def inspect(self, method: "str | None" = None, *, every_node: bool = False, **options: Any) -> "Page":
+        """What is in the model and which methods cover it; with `method`, which rule each node gets and what that costs.
+
+        Parameters
+        ----------
+        method : str, optional
+            ``NAME[:key=value,...]``.
+        every_node : bool
+            A line per node in the text.
+        **options
+            As for :meth:`explain`.
+
+        Returns
+        -------
+        Page
+            What ``exegesis inspect`` prints; printed a text, by key what ``--json`` holds.
+        """
+        return Page(*self._core.inspect(method, self._choices(**options), every_node))
+
     def compile(self, method: str, path: "str | os.PathLike[str]", *, target: Any = None, **options: Any) -> str:
-        """Write a standard ONNX file that predicts and explains, and return its path."""
+        """Write a standard ONNX file that predicts and explains.
+
+        Parameters
+        ----------
+        method : str
+            ``NAME[:key=value,...]``.
+        path : str or path
+            The file.
+        target : int or str, optional
+            As for :meth:`explain`; ``"input"`` makes it an input of the file, int64 `[batch]`.
+        **options
+            As for :meth:`explain`.
+
+        Returns
+        -------
+        str
+            The path.
+        """
         return os.fspath(self._core.compile(method, os.fspath(path), self._choices(target=target, **options)))
 
-    def _choices(self, **given_options: Any) -> "Mapping[str, Any]":
-        choices = dict(_DEFAULTS)
-        for key, value in given_options.items():
-            if key not in choices:
-                raise UsageError(f"there is no option {key!r}. Options are {', '.join(sorted(choices))}.")
-            choices[key] = value
-        choices["target"] = target_text(choices["target"])
-        for key in ("nodes", "explain"):
-            if isinstance(choices[key], str):
-                choices[key] = [choices[key]]
-        return choices
+    def _choices(self, **options: Any) -> "dict[str, Any]":
+        """Choices without arrays."""
+        found = choices(options)
+        text, classes = target_choice(found["target"], self._labels(found))
+        if classes is not None:
+            raise UsageError("a class per row needs rows. Give one target.")
+        found["target"] = text
+        return found
+
+    def _labels(self, found: "dict[str, Any]") -> "list[str]":
+        own: "list[str]" = json.loads(found["labels"]) if found["labels"] is not None else self._core.labels
+        return own
+
+    def _call(self, x: Any, options: "dict[str, Any]") -> "_Call":
+        options = dict(options)
+        target, baseline, players = (options.pop(key, None) for key in ("target", "baseline", "players"))
+        scalar = isinstance(baseline, (str, int, float, np.number)) and not isinstance(baseline, bool)
+        found = choices(
+            dict(
+                options,
+                baseline=baseline if isinstance(baseline, str) else float(baseline) if scalar else None,
+                players=players if isinstance(players, str) else None,
+            )
+        )
+        found["target"], classes = target_choice(target, self._labels(found))
+        ports = self._core.inputs
+        columns = self._core.columns
+        values = given(x, ports, columns)
+        if classes is not None:
+            found["by_row"] = True
+            values.append(("target", "array", classes))
+        references = groups = None
+        if baseline is not None and not scalar or players is not None and not isinstance(players, str):
+            names = self._core.explained(found["explain"] or [])
+            own = [port for port in ports if port[0] in names]
+            if baseline is not None and not scalar:
+                references = given(baseline, own, columns)
+            if players is not None and not isinstance(players, str):
+                groups = given(players, [(name, "int64", None, False) for name, *_ in own])
+        return _Call(values, found, references, groups)
 
     def __repr__(self) -> str:
         def ports(all_ports: Any) -> str:

@@ -1,8 +1,12 @@
 //! Arrays of NumPy as tensors, and back.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use exegesis::{DType, Data, Error, Tensor};
 use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::errors::{exception, told};
 
@@ -66,4 +70,55 @@ pub fn array(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, PyAny>> {
         };
     }
     each!(F32, F64, F16, I8, I16, I32, I64, U8, U16, U32, U64, Bool)
+}
+
+/// Cells that belong to something of the engine, lent to NumPy: arrays over them are read-only, and keep the owner alive.
+#[pyclass(frozen, module = "exegesis._core")]
+pub struct Cells {
+    address: usize,
+    kind: &'static str,
+    shape: Vec<usize>,
+    /// What holds the cells. Nobody changes it, so that the address stays good.
+    _owner: Arc<dyn Any + Send + Sync>,
+}
+
+#[pymethods]
+impl Cells {
+    /// NumPy's array interface, version 3.
+    #[getter]
+    fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let interface = PyDict::new(py);
+        interface.set_item("version", 3)?;
+        interface.set_item("shape", PyTuple::new(py, &self.shape)?)?;
+        interface.set_item("typestr", self.kind)?;
+        interface.set_item("data", (self.address, true))?;
+        Ok(interface)
+    }
+}
+
+/// A read-only NumPy array over the cells of `tensor`, which `owner` holds; a copy where NumPy lacks the type.
+///
+/// # Errors
+/// Texts.
+pub fn lent<'py>(
+    py: Python<'py>,
+    tensor: &Tensor,
+    owner: Arc<dyn Any + Send + Sync>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let little = cfg!(target_endian = "little");
+    let (address, kind) = match tensor.data() {
+        Data::F32(v) => (v.as_ptr().addr(), if little { "<f4" } else { ">f4" }),
+        Data::F64(v) => (v.as_ptr().addr(), if little { "<f8" } else { ">f8" }),
+        Data::F16(v) => (v.as_ptr().addr(), if little { "<f2" } else { ">f2" }),
+        Data::I32(v) => (v.as_ptr().addr(), if little { "<i4" } else { ">i4" }),
+        Data::I64(v) => (v.as_ptr().addr(), if little { "<i8" } else { ">i8" }),
+        Data::U8(v) => (v.as_ptr().addr(), "|u1"),
+        Data::Bool(v) => (v.as_ptr().addr(), "|b1"),
+        _ => return array(py, tensor.clone()),
+    };
+    if tensor.is_empty() {
+        return array(py, tensor.clone());
+    }
+    let cells = Cells { address, kind, shape: tensor.shape().to_vec(), _owner: owner };
+    py.import("numpy")?.call_method1("asarray", (Py::new(py, cells)?,))
 }

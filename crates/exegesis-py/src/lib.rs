@@ -4,6 +4,7 @@
 //! objects are understood, defaults and pictures in notebooks; those are in the package `python/exegesis` around it.
 
 mod array;
+mod catalogue;
 mod errors;
 mod explanation;
 mod model;
@@ -16,11 +17,11 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
+    use crate::catalogue::{methods, metrics};
+    #[pymodule_export]
     use crate::explanation::PyExplanation;
     #[pymodule_export]
     use crate::model::PyModel;
-    #[pymodule_export]
-    use crate::model::methods;
 
     use super::*;
 

@@ -1,11 +1,11 @@
 //! Models.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use exegesis::{
-    Error, Explainer, Explanation, Given, Inputs, Method, Model, Port, ReadOptions, Remarks, Result,
+    DType, Error, Explainer, Explanation, Given, Inputs, Method, Model, Port, ReadOptions, Remarks, Result,
     TextReader, Tokenizer, Value, bind_values, files,
 };
 use image::{DynamicImage, RgbImage};
@@ -15,7 +15,7 @@ use pyo3::types::PyBytes;
 use crate::array::tensor;
 use crate::errors::{exception, told};
 use crate::explanation::PyExplanation;
-use crate::options::Choices;
+use crate::options::{Choices, GivenArrays};
 use crate::run::beside;
 
 /// Explainers that are kept per model.
@@ -34,6 +34,30 @@ pub struct PyModel {
 struct Kept {
     explainer: Explainer,
     stop: Arc<AtomicBool>,
+    /// Calls that wait for it. Only the last of them may stop it.
+    callers: AtomicUsize,
+}
+
+/// A call that waits for an explainer.
+struct Caller<'m> {
+    model: &'m PyModel,
+    kept: Arc<Kept>,
+}
+
+impl Caller<'_> {
+    /// Stops the work unless others wait for it too.
+    fn stop(&self) {
+        let _kept = self.model.kept();
+        if self.kept.callers.load(Ordering::Relaxed) == 1 {
+            self.kept.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        self.kept.callers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A graph input or output: name, element type, sizes (a number or a symbol each; `None`: rank unknown), whether it may be left
@@ -112,27 +136,63 @@ impl PyModel {
         }
     }
 
+    fn kept(&self) -> MutexGuard<'_, Vec<(String, Arc<Kept>)>> {
+        self.explainers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The explainer for these choices: a kept one, if there is one.
-    fn explainer(&self, method: &str, choices: &Choices, references: Option<&Inputs>) -> Result<Arc<Kept>> {
-        let make = || -> Result<Kept> {
-            let stop = Arc::new(AtomicBool::new(false));
-            Ok(Kept { explainer: choices.explainer(&self.model, method, references, &stop)?, stop })
-        };
-        if references.is_some() {
-            return make().map(Arc::new);
-        }
+    fn explainer(&self, method: &str, choices: &Choices, given: &GivenArrays) -> Result<Caller<'_>> {
         // Threads of a process do not live on in its forks, and neither do programs that wait for them.
-        let key = format!("{} {method} {choices:?}", std::process::id());
-        let mut kept = self.explainers.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_free = |kept: &Kept| !kept.stop.load(std::sync::atomic::Ordering::Relaxed);
-        if let Some((_, found)) = kept.iter().find(|(known, found)| *known == key && is_free(found)) {
-            return Ok(Arc::clone(found));
+        let process = format!("{} ", std::process::id());
+        let key = format!("{process}{method} {choices:?}");
+        let mut kept = self.kept();
+        let is_free = |kept: &Kept| !kept.stop.load(Ordering::Relaxed);
+        let found = kept.iter().find(|(known, found)| *known == key && is_free(found) && given.is_empty());
+        if let Some((_, found)) = found {
+            found.callers.fetch_add(1, Ordering::Relaxed);
+            return Ok(Caller { model: self, kept: Arc::clone(found) });
         }
-        let made = Arc::new(make()?);
-        kept.retain(|(known, found)| *known != key && is_free(found));
-        kept.truncate(KEPT - 1);
-        kept.insert(0, (key, Arc::clone(&made)));
-        Ok(made)
+        let stop = Arc::new(AtomicBool::new(false));
+        let explainer = choices.explainer(&self.model, method, given, &stop)?;
+        let made = Arc::new(Kept { explainer, stop, callers: AtomicUsize::new(1) });
+        if given.is_empty() {
+            // What a parent process left behind is not touched: taking it down could wait for its threads.
+            let (own, others) =
+                std::mem::take(&mut *kept).into_iter().partition(|(k, _)| k.starts_with(&process));
+            std::mem::forget::<Vec<(String, Arc<Kept>)>>(others);
+            *kept = own;
+            kept.retain(|(known, found)| *known != key && is_free(found));
+            kept.truncate(KEPT - 1);
+            kept.insert(0, (key, Arc::clone(&made)));
+        }
+        Ok(Caller { model: self, kept: made })
+    }
+
+    /// Arrays among the choices, as the explained inputs take them.
+    fn given_arrays(
+        &self,
+        choices: &Choices,
+        references: Option<Vec<ValueTuple<'_>>>,
+        groups: Option<Vec<ValueTuple<'_>>>,
+    ) -> PyResult<GivenArrays> {
+        let explained = || self.model.explained_inputs(&choices.explain.clone().unwrap_or_default());
+        let mut arrays = GivenArrays::default();
+        if let Some(values) = references {
+            let values = given(values)?;
+            arrays.references =
+                Some(told(explained().and_then(|ports| self.bind(&ports, values, choices)))?.0);
+        }
+        if let Some(values) = groups {
+            let values = given(values)?;
+            // Groups have no batch axis and may leave the channels out, so any shape is taken.
+            let free = |port: Port| Port { dtype: DType::I64, shape: None, ..port };
+            let bound = explained().and_then(|ports| {
+                let ports: Vec<Port> = ports.into_iter().map(free).collect();
+                bind_values(&ports, values, &ReadOptions::default())
+            });
+            arrays.groups = told(bound)?.runs.into_iter().next();
+        }
+        Ok(arrays)
     }
 }
 
@@ -214,8 +274,21 @@ impl PyModel {
         (0..labels.len()).filter_map(|i| labels.name(i).map(str::to_string)).collect()
     }
 
+    /// Names of the inputs that get attributions: those of `names`, or those that do by default.
+    fn explained(&self, names: Vec<String>) -> PyResult<Vec<String>> {
+        let ports = told(self.model.explained_inputs(&names))?;
+        Ok(ports.into_iter().map(|port| port.name).collect())
+    }
+
+    /// Names of the columns of a table, if the model says them.
+    #[getter]
+    fn columns(&self) -> Option<Vec<String>> {
+        self.model.columns()
+    }
+
     /// Explains `values` by each of `methods`.
-    #[pyo3(signature = (values, methods, choices, references=None, progress=None))]
+    #[pyo3(signature = (values, methods, choices, references=None, groups=None, progress=None))]
+    #[allow(clippy::too_many_arguments)]
     fn explain(
         &self,
         py: Python<'_>,
@@ -223,36 +296,73 @@ impl PyModel {
         methods: Vec<String>,
         choices: Choices,
         references: Option<Vec<ValueTuple<'_>>>,
+        groups: Option<Vec<ValueTuple<'_>>>,
         progress: Option<Bound<'_, PyAny>>,
     ) -> PyResult<PyExplanation> {
-        let references = match references {
-            Some(values) => {
-                let values = given(values)?;
-                let explained = self.model.explained_inputs(&choices.explain.clone().unwrap_or_default());
-                Some(told(explained.and_then(|ports| self.bind(&ports, values, &choices)))?.0)
-            }
-            None => None,
-        };
+        let parsed = told(methods.iter().map(|text| Method::parse(text)).collect::<Result<Vec<Method>>>())?;
+        let arrays = self.given_arrays(&choices, references, groups)?;
+        told(choices.check(&parsed, &arrays))?;
         let mut values = Some(given(values)?);
         let mut parts: Vec<Explanation> = vec![];
         let mut bound: Option<(Inputs, Remarks)> = None;
         for method in &methods {
-            let kept = told(self.explainer(method, &choices, references.as_ref()))?;
+            let caller = told(self.explainer(method, &choices, &arrays))?;
             if let Some(values) = values.take() {
-                bound = Some(told(self.bind(kept.explainer.inputs(), values, &choices))?);
+                bound = Some(told(self.bind(caller.kept.explainer.inputs(), values, &choices))?);
             }
             let inputs = bound.as_ref().map(|(inputs, _)| inputs.clone()).unwrap_or_default();
-            let own = Arc::clone(&kept);
-            let part = beside(py, &kept.stop, progress.as_ref(), move |meter| {
+            let own = Arc::clone(&caller.kept);
+            let interrupted = Arc::new(AtomicBool::new(false));
+            let part = beside(py, &interrupted, progress.as_ref(), move |meter| {
                 own.explainer.explain_with(&inputs, &mut |done, total| meter.set(done, total))
-            })?;
-            parts.push(part);
+            });
+            if interrupted.load(Ordering::Relaxed) {
+                caller.stop();
+            }
+            parts.push(part?);
         }
         let mut joined = told(Explanation::join(parts))?;
         if let Some((_, remarks)) = &bound {
             joined.provenance.remarks.extend(remarks);
         }
         Ok(PyExplanation::new(joined))
+    }
+
+    /// What explaining `values` by `method` would take, without running: as text, and as JSON text.
+    #[pyo3(signature = (values, method, choices, references=None, groups=None))]
+    fn plan(
+        &self,
+        py: Python<'_>,
+        values: Vec<ValueTuple<'_>>,
+        method: String,
+        choices: Choices,
+        references: Option<Vec<ValueTuple<'_>>>,
+        groups: Option<Vec<ValueTuple<'_>>>,
+    ) -> PyResult<(String, String)> {
+        let arrays = self.given_arrays(&choices, references, groups)?;
+        told(choices.check(&[told(Method::parse(&method))?], &arrays))?;
+        let caller = told(self.explainer(&method, &choices, &arrays))?;
+        let (inputs, _) = told(self.bind(caller.kept.explainer.inputs(), given(values)?, &choices))?;
+        let plan = told(py.detach(|| caller.kept.explainer.plan(&inputs)))?;
+        Ok((plan.text(), serde_json::to_string(&plan).unwrap_or_default()))
+    }
+
+    /// What is in the model and which methods cover it, or what one method would do at each node: as text, and as JSON text.
+    #[pyo3(signature = (method, choices, every_node=false))]
+    fn inspect(
+        &self,
+        py: Python<'_>,
+        method: Option<String>,
+        choices: Choices,
+        every_node: bool,
+    ) -> PyResult<(String, String)> {
+        let stop = Arc::new(AtomicBool::new(false));
+        told(py.detach(|| {
+            let name = method.as_deref().unwrap_or(Method::usual().name()).to_string();
+            let builder = choices.builder(&self.model, &name, &stop)?;
+            let found = if method.is_some() { builder.inspect_method() } else { builder.inspect() };
+            Ok((found.text(every_node), found.json().to_string()))
+        }))
     }
 
     /// Writes a standard ONNX file that predicts and explains; returns its path.
@@ -264,10 +374,4 @@ impl PyModel {
             files::write(&path, &bytes)
         }))
     }
-}
-
-/// Name, kind and first sentence of every method.
-#[pyfunction]
-pub fn methods() -> Vec<(String, String)> {
-    Method::catalogue().iter().map(|info| (info.name.to_string(), info.summary.to_string())).collect()
 }

@@ -1,12 +1,13 @@
 //! Choices of a call, as Python hands them over.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use exegesis::{
-    AttributeError, Error, Explainer, ExplainerBuilder, Inputs, Method, Model, NodeSelection, OnMissingRule,
-    PlayerKind, Preprocess, Result, Score, parse_target,
+    AttributeError, Error, Explainer, ExplainerBuilder, Inputs, Labels, Method, Model, NodeSelection,
+    OnMissingRule, PlayerKind, Preprocess, Result, Score, parse_target,
 };
 use pyo3::prelude::*;
 
@@ -15,6 +16,12 @@ use pyo3::prelude::*;
 #[pyo3(from_item_all)]
 pub struct Choices {
     pub target: Option<String>,
+    /// True if the inputs hold a class for each row.
+    pub by_row: bool,
+    /// Class names as a JSON array.
+    pub labels: Option<String>,
+    /// A file of class names.
+    pub labels_file: Option<PathBuf>,
     pub task: Option<String>,
     pub score: Option<String>,
     pub baseline: Option<String>,
@@ -40,7 +47,11 @@ impl Choices {
     /// # Errors
     /// A choice that is not known.
     pub fn builder(&self, model: &Model, method: &str, stop: &Arc<AtomicBool>) -> Result<ExplainerBuilder> {
-        let labels = model.labels();
+        let labels = match (&self.labels_file, &self.labels) {
+            (Some(path), _) => Labels::read(path)?,
+            (None, Some(text)) => Labels::parse(text),
+            (None, None) => model.labels(),
+        };
         let target = parse_target(self.target.as_deref().unwrap_or("argmax"), &labels)?;
         let mut builder = model
             .explainer(Method::parse(method)?)
@@ -49,6 +60,9 @@ impl Choices {
             .seed(self.seed)
             .labels(labels)
             .stop(Arc::clone(stop));
+        if self.by_row {
+            builder = builder.target_by_row();
+        }
         if let Some(task) = self.task.as_deref().filter(|task| *task != "auto") {
             builder = builder.task(task.parse().map_err(|e: AttributeError| Error::from(e))?);
         }
@@ -119,7 +133,29 @@ impl Choices {
         self.preprocess.as_deref().map(str::parse).transpose()
     }
 
-    /// An explainer with these choices; `references` are rows that the input is compared with.
+    /// # Errors
+    /// A choice that none of `methods` looks at.
+    pub fn check(&self, methods: &[Method], given: &GivenArrays) -> Result<()> {
+        let names: Vec<&str> = methods.iter().map(Method::name).collect();
+        let names = names.join(", ");
+        let has_baseline = self.baseline.is_some() || given.references.is_some();
+        if has_baseline && !methods.iter().any(Method::has_baseline) {
+            return Err(Error::usage(format!(
+                "`baseline` is for methods that compare with one, which {names} does not. Leave it out, or choose \
+                 integrated-gradients, gradient-shap, deeplift or deep-shap."
+            )));
+        }
+        let has_players = self.players.is_some() || given.groups.is_some();
+        if has_players && methods.iter().all(|method| method.white_box().is_some()) {
+            return Err(Error::usage(format!(
+                "`players` is for methods that take parts of the input out, which {names} does not. Leave it out, or \
+                 choose occlusion, lime, kernel-shap or rise."
+            )));
+        }
+        Ok(())
+    }
+
+    /// An explainer with these choices.
     ///
     /// # Errors
     /// A choice that is not known, or that does not fit the method.
@@ -127,14 +163,33 @@ impl Choices {
         &self,
         model: &Model,
         method: &str,
-        references: Option<&Inputs>,
+        given: &GivenArrays,
         stop: &Arc<AtomicBool>,
     ) -> Result<Explainer> {
-        let builder = self.builder(model, method, stop)?;
-        match references {
-            Some(rows) => builder.references(rows.clone()).build(),
-            None => builder.build(),
+        let mut builder = self.builder(model, method, stop)?;
+        if let Some(rows) = &given.references {
+            builder = builder.references(rows.clone());
         }
+        if let Some(groups) = &given.groups {
+            builder = builder.groups(groups.clone());
+        }
+        builder.build()
+    }
+}
+
+/// Choices that are arrays.
+#[derive(Clone, Debug, Default)]
+pub struct GivenArrays {
+    /// Rows that the input is compared with.
+    pub references: Option<Inputs>,
+    /// A group number per cell of the explained inputs.
+    pub groups: Option<Inputs>,
+}
+
+impl GivenArrays {
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.references.is_none() && self.groups.is_none()
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod evaluate;
 mod load;
+mod pool;
 mod session;
 mod shared;
 

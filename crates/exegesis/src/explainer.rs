@@ -15,7 +15,7 @@ mod signature;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use exegesis_attribute::{CHANNELS, Explained, Part, Request, Target};
+use exegesis_attribute::{CHANNELS, Explained, Part, Request, Target, Task};
 use exegesis_graph::Tensor;
 use exegesis_perturb as perturb;
 use exegesis_runtime::{Limits, LoadOptions, Port, RtenRuntime, Runtime};
@@ -107,6 +107,7 @@ impl Explainer {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Explanation> {
         seeds::check(&self.ports, self.model.inputs().len(), &self.request, inputs)?;
+        self.check_given_target(inputs, None)?;
         match self.request.part {
             Part::Point => return self.explain_points(inputs, progress),
             Part::Clean => {
@@ -157,6 +158,13 @@ impl Explainer {
             self.runtime.as_ref(),
             (&options, limits),
         )?);
+        let task = made.explained().task;
+        if self.request.target == Target::Input && matches!(task, Task::BoundingBox | Task::EncoderDecoder) {
+            return Err(Error::usage(format!(
+                "the output \"{}\" is explained as {task}, which has no class per row. Give one target for all rows.",
+                made.explained().output
+            )));
+        }
         known.push((request.part, Arc::clone(&made)));
         Ok((made, started.elapsed().as_secs_f64()))
     }
@@ -229,8 +237,15 @@ impl Explainer {
             check_finite(input, tensor, self.method.name())?;
         }
         let rows = values.first().and_then(|(_, t)| t.shape().first().copied()).unwrap_or(1);
-        let target = explained.target_output.as_deref().and_then(get).cloned();
         let scores = explained.score_output.as_deref().and_then(get);
+        let classes = scores.and_then(|scores| scores.shape().last()).copied();
+        self.check_given_target(inputs, classes.filter(|_| explained.task != Task::Segmentation))?;
+        let given = || get(again::TARGET).or_else(|| self.given_target(inputs));
+        let is_given = self.request.target == Target::Input;
+        let target = explained.target_output.as_deref().and_then(get);
+        let target = target.or_else(|| is_given.then(given).flatten()).cloned();
+        let own = self.without_target(inputs);
+        let inputs = own.as_ref().unwrap_or(inputs);
         let seeds = explained.seed_sum_output.as_deref().and_then(get).and_then(Tensor::to_f64);
         let ledger = explained.ledger.as_ref().and_then(|layout| {
             Some(LedgerTable {

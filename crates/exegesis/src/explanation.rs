@@ -5,6 +5,7 @@ pub(crate) mod ledger;
 mod provenance;
 pub(crate) mod totals;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use exegesis_attribute::{CHANNELS, Score, Task};
@@ -114,34 +115,42 @@ impl Explanation {
     /// `negative/<input>`, `prediction/<output>`, `target`,
     /// `relevance/<node>`, `ledger/<node>`; with several methods the method-dependent keys start with `<method>/`.
     pub fn arrays(&self) -> Result<Vec<(String, Tensor)>> {
+        Ok(self.views()?.into_iter().map(|(key, tensor)| (key, tensor.into_owned())).collect())
+    }
+
+    /// As [`Explanation::arrays`], without copies of what is here as it is; only the pages of a ledger are put together.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn views(&self) -> Result<Vec<(String, Cow<'_, Tensor>)>> {
         let mut arrays = Vec::new();
         for method in &self.methods {
             let prefix = if self.methods.len() > 1 { format!("{}/", method.key) } else { String::new() };
             for (name, tensor) in &method.values {
-                arrays.push((format!("{prefix}attribution/{name}"), tensor.clone()));
+                arrays.push((format!("{prefix}attribution/{name}"), Cow::Borrowed(tensor)));
             }
             for (name, channels) in &method.channels {
                 for (channel, tensor) in CHANNELS.iter().zip(channels) {
-                    arrays.push((format!("{prefix}{channel}/{name}"), tensor.clone()));
+                    arrays.push((format!("{prefix}{channel}/{name}"), Cow::Borrowed(tensor)));
                 }
             }
             for (name, tensor) in &method.relevance {
-                arrays.push((format!("{prefix}relevance/{name}"), tensor.clone()));
+                arrays.push((format!("{prefix}relevance/{name}"), Cow::Borrowed(tensor)));
             }
             for (key, tensor) in &method.arrays {
-                arrays.push((format!("{prefix}{key}"), tensor.clone()));
+                arrays.push((format!("{prefix}{key}"), Cow::Borrowed(tensor)));
             }
             if let Some(ledger) = &method.ledger {
                 for (index, (name, _)) in ledger.nodes.iter().enumerate() {
-                    arrays.push((format!("{prefix}ledger/{name}"), ledger.page(index)?));
+                    arrays.push((format!("{prefix}ledger/{name}"), Cow::Owned(ledger.page(index)?)));
                 }
             }
         }
         for (name, tensor) in &self.outputs {
-            arrays.push((format!("prediction/{name}"), tensor.clone()));
+            arrays.push((format!("prediction/{name}"), Cow::Borrowed(tensor)));
         }
         if let Some(target) = &self.target {
-            arrays.push(("target".to_string(), target.clone()));
+            arrays.push(("target".to_string(), Cow::Borrowed(target)));
         }
         Ok(arrays)
     }

@@ -1,11 +1,17 @@
 //! What is in a model, and which methods cover it.
 
+mod page;
+mod plan;
+
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use exegesis_attribute::{Error as AttributeError, Method, MissingRule, Request, explain};
 use exegesis_graph::{Graph, passes};
 
-use crate::{Error, Model, Result};
+use serde_json::Value;
+
+use crate::{Error, ExplainerBuilder, Model, Result, RulePlan};
 
 /// A stage of the graph on its way to an explanation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +37,63 @@ pub struct Coverage {
     pub missing: Vec<MissingRule>,
     /// Why it can't be built, if that is not a missing rule.
     pub error: Option<String>,
+}
+
+/// A model, and what methods can do with it, as `exegesis inspect` prints it.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    model: Model,
+    request: Request,
+    coverage: Vec<Coverage>,
+    /// What the method that was asked for would do at each node.
+    plan: Option<RulePlan>,
+    /// The method that was asked for, if it only asks the model what it says.
+    asking: Option<&'static str>,
+}
+
+impl ExplainerBuilder {
+    /// The model, and which methods cover it with these choices.
+    pub fn inspect(&self) -> Inspection {
+        let (model, request) = (self.model().clone(), self.request().clone());
+        Inspection { coverage: model.coverage(&request), model, request, plan: None, asking: None }
+    }
+
+    /// The model, and what the chosen method would do at each node. Takes about as long as compiling.
+    pub fn inspect_method(&self) -> Inspection {
+        let all = self.inspect();
+        let method = self.method();
+        if method.white_box().is_none() {
+            return Inspection { asking: Some(method.name()), ..all };
+        }
+        let coverage = all.coverage.into_iter().filter(|c| c.method == method.name()).collect();
+        // A request that does not fit the model is what the coverage says already.
+        let plan = all.model.rule_plan(&all.request).ok();
+        Inspection { coverage, plan, ..all }
+    }
+}
+
+impl Inspection {
+    /// For people; with `every_node` the plan has a line per node.
+    pub fn text(&self, every_node: bool) -> String {
+        let mut text = page::text(&self.model, &self.coverage, &self.request);
+        if let Some(plan) = &self.plan {
+            text += &plan::text(plan, &self.request, every_node);
+        }
+        if let Some(name) = self.asking {
+            let _ =
+                writeln!(text, "\n{name} only asks the model what it says, and explains any model that runs");
+        }
+        text
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let mut value = page::as_json(&self.model, &self.coverage);
+        if let (Some(plan), Some(object)) = (&self.plan, value.as_object_mut()) {
+            object.insert("plan".to_string(), plan::as_json(plan, &self.request));
+        }
+        value
+    }
 }
 
 impl Model {

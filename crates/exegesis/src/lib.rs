@@ -53,7 +53,7 @@ pub use inputs::{
     Given, Input, Inputs, LabelOptions, Labelled, ReadInputs, ReadOptions, Rows, Source, Value, bind_values,
     describe_ports, read as read_inputs, read_labelled,
 };
-pub use inspect::{Coverage, Stage};
+pub use inspect::{Coverage, Inspection, Stage};
 pub use labels::Labels;
 pub use method::Method;
 pub use model::Model;

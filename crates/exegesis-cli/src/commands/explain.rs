@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use exegesis::report::{TerminalOptions, render_terminal};
 use exegesis::{
-    Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, Plan, Port,
-    ReadOptions, Remarks, Result, Source, Vocabulary, describe_ports, files, numbered, read_inputs,
+    Error, Explainer, Explanation, Format, Inputs, Labels, Method, Model, NodeSelection, Port, ReadOptions,
+    Remarks, Result, Source, Vocabulary, describe_ports, files, numbered, read_inputs,
 };
 use serde_json::Value;
 
@@ -278,7 +278,7 @@ pub fn dry_run(explainers: &[Explainer], runs: &[Inputs], args: &Explain, consol
         for explainer in explainers {
             let plan = explainer.plan(inputs)?;
             if !args.json {
-                console.result(&plan_text(index + 1, &plan));
+                console.result(&format!("run {}: {}", index + 1, plan.text()));
             }
             plans.push(serde_json::to_value(&plan).unwrap_or(Value::Null));
         }
@@ -287,38 +287,4 @@ pub fn dry_run(explainers: &[Explainer], runs: &[Inputs], args: &Explain, consol
         console.result(&format!("{:#}", serde_json::json!({ "plan": one_or_all(plans) })));
     }
     Ok(())
-}
-
-/// The plan for people: passes, then bytes by part.
-fn plan_text(run: usize, plan: &Plan) -> String {
-    let mb = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
-    let mut text = format!(
-        "run {run}: {} on {} row(s) in {} pass(es) of {} row(s), each in {} step(s); {} nodes of the model, {} with the \
-         explanation; {} per batch\n",
-        plan.method,
-        plan.rows,
-        plan.runs,
-        plan.batch,
-        plan.steps,
-        plan.model_nodes,
-        plan.program_nodes,
-        plan.cost
-    );
-    let bound = if plan.is_complete { "about" } else { "at least" };
-    text += &format!("  memory at the peak   {bound} {}\n", mb(plan.peak_bytes));
-    text += &format!("    weights            {}\n", mb(plan.weight_bytes));
-    text += &format!("    activations        {}\n", mb(plan.activation_bytes));
-    text += &format!("    temporaries        {}\n", mb(plan.temporary_bytes));
-    text += &format!("    inputs and program {}\n", mb(plan.base_bytes));
-    if let Some(forward) = plan.forward_bytes {
-        let ratio = plan.peak_bytes as f64 / forward.max(1) as f64;
-        text += &format!("  forward pass alone   {} ({ratio:.2} times less)\n", mb(forward));
-    }
-    if let Some(budget) = plan.budget_bytes {
-        text += &format!("  may be used          {}\n", mb(budget));
-    }
-    for substitution in &plan.substitutions {
-        text += &format!("  no rule: {substitution}\n");
-    }
-    text
 }

@@ -1,18 +1,11 @@
 //! `exegesis inspect`: what is in a model, and which methods cover it.
 
-mod plan;
-
-use std::fmt::Write;
-
-use exegesis::{Coverage, Method, Model, Port, Request, Result};
-use serde_json::{Value, json};
+use exegesis::{Method, Result};
+use serde_json::json;
 
 use super::{builder, labels, method, open};
 use crate::args::Inspect;
 use crate::console::Console;
-
-/// Nodes without a rule that are named in the text; all of them are in the JSON.
-const SHOWN: usize = 8;
 
 /// Prints the model, or its graph at a stage.
 pub fn run(args: &Inspect, console: &Console) -> Result<()> {
@@ -22,11 +15,9 @@ pub fn run(args: &Inspect, console: &Console) -> Result<()> {
     };
     let model = open(&args.model)?;
     let labels = labels(&args.what, &model)?;
-    let name = chosen.name();
-    let is_black_box = chosen.white_box().is_none();
-    let request = builder(&model, chosen, &args.what, &labels)?.request().clone();
+    let builder = builder(&model, chosen, &args.what, &labels)?;
     if let Some(stage) = args.stage {
-        let text = model.stage_text(stage.into(), &request)?;
+        let text = model.stage_text(stage.into(), builder.request())?;
         if args.json {
             console.result(&json!({ "model": model.path(), "graph": text }).to_string());
         } else {
@@ -34,136 +25,14 @@ pub fn run(args: &Inspect, console: &Console) -> Result<()> {
         }
         return Ok(());
     }
-    let mut coverage = model.coverage(&request);
-    if args.method.is_some() && !is_black_box {
-        coverage.retain(|c| c.method == name);
-    }
-    // Only a method that was asked for has its plan shown: making one takes as long as compiling.
-    let plan = args.method.as_ref().filter(|_| !is_black_box).map(|_| model.rule_plan(&request)).transpose();
-    if args.json {
-        let mut value = as_json(&model, &coverage);
-        if let (Ok(Some(plan)), Some(object)) = (&plan, value.as_object_mut()) {
-            object.insert("plan".to_string(), plan::as_json(plan, &request));
-        }
-        console.result(&format!("{value:#}"));
-        return Ok(());
-    }
-    let mut text = as_text(&model, &coverage, &request);
-    // A request that does not fit the model is what the list of methods says already.
-    if let Ok(Some(plan)) = &plan {
-        text += &plan::text(plan, &request, console.is_verbose());
-    }
-    if args.method.is_some() && is_black_box {
-        let _ = writeln!(text, "\n{name} only asks the model what it says, and explains any model that runs");
-    }
-    console.result(&text);
-    Ok(())
-}
-
-fn as_text(model: &Model, coverage: &[Coverage], request: &Request) -> String {
-    let mut text = format!("{}: {}", model.path(), model.format());
-    if let Some(producer) = model.producer() {
-        let _ = write!(text, ", written by {producer}");
-    }
-    let _ = writeln!(text, ", {} nodes", model.imported().node_count());
-    if !model.info().description.is_empty() {
-        let _ = writeln!(text, "{}", model.info().description);
-    }
-    for (title, ports) in [("inputs", model.inputs()), ("outputs", model.outputs())] {
-        let _ = writeln!(text, "\n{title}");
-        for port in ports {
-            let _ = writeln!(text, "  {}", port_text(port));
-        }
-    }
-    let labels = model.labels();
-    if let Ok(Some(preprocess)) = model.preprocess() {
-        let _ = writeln!(text, "\npreprocessing  {preprocess}");
-    }
-    if !labels.is_empty() {
-        let _ = writeln!(text, "{} class names", labels.len());
-    }
-    text.push_str("\noperators\n");
-    let mut operators: Vec<(String, usize)> = model.operators().into_iter().collect();
-    operators.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    for line in operators.chunks(6) {
-        let cells: Vec<String> = line.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        let _ = writeln!(text, "  {}", cells.join("   "));
-    }
-    if let Some(warning) = model.weights_warning() {
-        let _ = writeln!(text, "\nwarning: {warning}");
-    }
-    let target = request.output.clone().or_else(|| model.outputs().first().map(|p| p.name.clone()));
-    let _ = writeln!(text, "\nmethods (for output \"{}\")", target.unwrap_or_default());
-    for c in coverage {
-        let _ = writeln!(text, "  {:<21} {}", c.method, verdict(c));
-    }
-    text
-}
-
-fn verdict(coverage: &Coverage) -> String {
-    match (&coverage.nodes, &coverage.error) {
-        (Some(nodes), _) => format!("covers it ({nodes} nodes with the explanation)"),
-        (None, Some(error)) => format!("not as it stands: {error}"),
-        (None, None) => {
-            let mut text = format!("has no rule for {} node(s):", coverage.missing.len());
-            for missing in coverage.missing.iter().take(SHOWN) {
-                let _ = write!(text, "\n    \"{}\" ({}: {})", missing.node, missing.op, missing.reason);
-            }
-            if coverage.missing.len() > SHOWN {
-                let _ =
-                    write!(text, "\n    ... and {} more (--json lists all)", coverage.missing.len() - SHOWN);
-            }
-            text
-        }
-    }
-}
-
-fn port_text(port: &Port) -> String {
-    let dims: Vec<String> = port.shape.iter().flatten().map(ToString::to_string).collect();
-    let shape =
-        if port.shape.is_some() { format!("[{}]", dims.join(", ")) } else { "of any shape".to_string() };
-    let optional = if port.optional { " (has a default)" } else { "" };
-    format!("{:<20} {} {shape}{optional}", port.name, port.dtype)
-}
-
-fn as_json(model: &Model, coverage: &[Coverage]) -> Value {
-    let port = |port: &Port| {
-        let dims = port.shape.as_ref().map(|shape| {
-            shape
-                .iter()
-                .map(|d| d.fixed().map_or_else(|| json!(d.to_string()), |n| json!(n)))
-                .collect::<Vec<Value>>()
-        });
-        json!({ "name": port.name, "dtype": port.dtype.to_string(), "shape": dims, "optional": port.optional })
+    let inspection = match args.method {
+        Some(_) => builder.inspect_method(),
+        None => builder.inspect(),
     };
-    let methods: Vec<Value> = coverage
-        .iter()
-        .map(|c| {
-            let missing: Vec<Value> = c
-                .missing
-                .iter()
-                .map(|m| json!({ "node": m.node, "op": m.op, "reason": m.reason }))
-                .collect();
-            json!({
-                "method": c.method, "covers": c.nodes.is_some(), "nodes": c.nodes, "missing": missing, "error": c.error,
-            })
-        })
-        .collect();
-    let non_finite: Vec<Value> = model
-        .non_finite_weights()
-        .iter()
-        .map(|w| json!({ "name": w.name, "nan": w.nan, "infinite": w.infinite, "elements": w.elements }))
-        .collect();
-    json!({
-        "schema": 1,
-        "model": {
-            "path": model.path(), "sha256": model.sha256(), "format": model.format(), "producer": model.producer(),
-        },
-        "nodes": model.imported().node_count(),
-        "inputs": model.inputs().iter().map(port).collect::<Vec<Value>>(),
-        "outputs": model.outputs().iter().map(port).collect::<Vec<Value>>(),
-        "operators": model.operators(),
-        "non_finite_weights": non_finite,
-        "methods": methods,
-    })
+    if args.json {
+        console.result(&format!("{:#}", inspection.json()));
+    } else {
+        console.result(&inspection.text(console.is_verbose()));
+    }
+    Ok(())
 }

@@ -84,7 +84,8 @@ fn load_model(
     let shared = exegesis_graph::onnx::write_shared(&graph, EXTERNAL_FROM_BYTES)?;
     let count = graph.node_count();
     drop(graph);
-    let prepack = options.prepack == Prepack::Always;
+    // rten packs weights on its own pool, see [`super::pool`].
+    let prepack = options.prepack == Prepack::Always && !super::pool::is_forked();
     let (weights, model) = guarded("rten", &format!("loaded \"{name}\""), count, || {
         let mut model_options = ModelOptions::with_all_ops();
         model_options.prepack_weights(prepack);

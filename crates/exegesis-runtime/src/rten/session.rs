@@ -7,6 +7,7 @@ use exegesis_graph::{DType, Tensor};
 use rten::{Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 use rustc_hash::FxHashMap;
 
+use super::pool;
 use super::shared::SharedWeights;
 use crate::convert::Narrowed;
 use crate::guard::guarded;
@@ -267,7 +268,7 @@ impl RtenSession {
 
 impl Session for RtenSession {
     fn run(&self, inputs: &[(usize, &Tensor)], outputs: &[usize]) -> Result<Vec<Tensor>> {
-        self.run_on(inputs, outputs, self.pool.as_ref())
+        self.run_on(inputs, outputs, self.pool.clone().or_else(pool::of_process).as_ref())
     }
 
     fn run_side_by_side(
@@ -327,8 +328,9 @@ impl Session for RtenSession {
                 names.push(name);
             }
         }
+        let pool = self.pool.clone().or_else(pool::of_process);
         let fails = |count: usize| {
-            nodes.get(..count).is_some_and(|part| self.values(&narrowed, part, self.pool.as_ref()).is_err())
+            nodes.get(..count).is_some_and(|part| self.values(&narrowed, part, pool.as_ref()).is_err())
         };
         let (mut good, mut bad) = (0, nodes.len());
         if bad == 0 || !fails(bad) {

@@ -89,6 +89,28 @@ impl Explainer {
         })
     }
 
+    /// # Errors
+    /// A class that the output does not have, as far as `count` or the model's declaration says how many it has.
+    pub(super) fn check_given_target(&self, inputs: &Inputs, count: Option<usize>) -> Result<()> {
+        let Some(classes) = self.given_target(inputs).and_then(Tensor::as_i64) else { return Ok(()) };
+        let name = self.request.output.as_ref();
+        let output = self.model.outputs().iter().find(|port| name.is_none_or(|name| *name == port.name));
+        let declared = || match output?.shape.as_deref()? {
+            [_, count] | [_, _, count] => count.fixed(),
+            _ => None,
+        };
+        let count = count.or_else(declared);
+        let fits = |class: i64| usize::try_from(class).is_ok_and(|class| count.is_none_or(|n| class < n));
+        let Some(row) = classes.iter().position(|class| !fits(*class)) else { return Ok(()) };
+        let known =
+            count.map_or_else(String::new, |n| format!(", which has classes 0 to {}", n.saturating_sub(1)));
+        Err(Error::usage(format!(
+            "the target {} of row {row} is outside output \"{}\"{known}. Give one of them.",
+            classes.get(row).copied().unwrap_or_default(),
+            output.map(|port| port.name.as_str()).unwrap_or_default()
+        )))
+    }
+
     /// The class of each row, where `inputs` give one.
     pub(super) fn given_target<'i>(&self, inputs: &'i Inputs) -> Option<&'i Tensor> {
         let is_given = self.request.target == Target::Input;

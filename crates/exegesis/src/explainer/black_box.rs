@@ -11,7 +11,7 @@ mod tokens;
 use std::sync::Arc;
 use std::time::Instant;
 
-use exegesis_attribute::{AttributionOutput, Explained, Part, Request, Score};
+use exegesis_attribute::{AttributionOutput, Explained, Part, Request, Score, Task};
 use exegesis_graph::{DType, Tensor};
 use exegesis_perturb as perturb;
 use exegesis_perturb::random::RowKey;
@@ -56,6 +56,9 @@ impl Explainer {
         if let Some((_, prediction)) = results.iter().find(|(name, _)| *name == explained.output) {
             self.check_prediction(&explained.output, prediction)?;
         }
+        let scores = results.iter().find(|(name, _)| Some(name) == explained.score_output.as_ref());
+        let classes = scores.and_then(|(_, scores)| scores.shape().last()).copied();
+        self.check_given_target(inputs, classes.filter(|_| explained.task != Task::Segmentation))?;
         let score = match method {
             perturb::Method::Slalom(_) => Score::LogOdds,
             _ => self.request.score,

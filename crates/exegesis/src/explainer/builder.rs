@@ -11,6 +11,7 @@ use exegesis_attribute::{
 use exegesis_perturb::PlayerKind;
 use exegesis_runtime::{Device, RuntimeChoice, WorkLimit};
 
+use super::again::{Aim, Change};
 use super::{Explainer, seeds};
 use crate::{Error, Inputs, Labels, Method, Model, Preprocess, Result};
 
@@ -54,6 +55,8 @@ pub struct ExplainerBuilder {
     request: Request,
     settings: Settings,
     references: Option<Inputs>,
+    /// True if each row comes with its class.
+    by_row: bool,
 }
 
 impl ExplainerBuilder {
@@ -72,13 +75,28 @@ impl ExplainerBuilder {
             is_baseline_given: false,
             stop: None,
         };
-        Self { model, request: Request::new(method.of_graph()), method, settings, references: None }
+        Self {
+            model,
+            request: Request::new(method.of_graph()),
+            method,
+            settings,
+            references: None,
+            by_row: false,
+        }
     }
 
     /// The scalar that is explained; default the largest score of each row.
     #[must_use]
     pub fn target(mut self, target: Target) -> Self {
         self.request.target = target;
+        self
+    }
+
+    /// Every row is explained for a class of its own, in place of [`ExplainerBuilder::target`]: the inputs hold one more array,
+    /// `target`, int64 `[batch]`.
+    #[must_use]
+    pub fn target_by_row(mut self) -> Self {
+        self.by_row = true;
         self
     }
 
@@ -261,6 +279,14 @@ impl ExplainerBuilder {
         self
     }
 
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
     /// The request that was put together.
     pub fn request(&self) -> &Request {
         &self.request
@@ -269,7 +295,8 @@ impl ExplainerBuilder {
     /// The explainer. Compilation happens at the first use, for the sizes of its inputs.
     ///
     /// # Errors
-    /// A runtime that is not built or not found, or labels and target that do not go together.
+    /// A runtime that is not built or not found, labels and target that do not go together, or classes row by row for a model
+    /// with an input called `target`.
     pub fn build(self) -> Result<Explainer> {
         if self.request.target == Target::Input {
             return Err(Error::usage(
@@ -278,7 +305,7 @@ impl ExplainerBuilder {
             ));
         }
         let runtime = self.settings.runtime.open()?;
-        let Self { model, method, mut request, settings, references } = self;
+        let Self { model, method, mut request, settings, references, by_row } = self;
         if method.has_baseline() && request.baseline == Baseline::Input && references.is_none() {
             return Err(Error::usage(
                 "the baseline `input` is for compiled files, which take it as an additional input. Use `exegesis compile`, \
@@ -295,7 +322,7 @@ impl ExplainerBuilder {
         }
         request.bounds = request.bounds.or(bounds(&model, &settings)?);
         let ports = seeds::ports(&model, &request)?;
-        Ok(Explainer {
+        let explainer = Explainer {
             model,
             method,
             request,
@@ -304,7 +331,12 @@ impl ExplainerBuilder {
             ports,
             runtime,
             programs: Mutex::new(Vec::new()),
-        })
+        };
+        if by_row {
+            explainer.changed(Change { aim: Aim::Given, ..Change::default() })
+        } else {
+            Ok(explainer)
+        }
     }
 
     /// The explanation as a standard ONNX file: the model's own inputs and outputs, and the attributions as outputs.

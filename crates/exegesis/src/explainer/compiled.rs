@@ -70,6 +70,42 @@ pub struct Plan {
     pub substitutions: Vec<String>,
 }
 
+impl Plan {
+    /// For people: passes, then bytes by part.
+    pub fn text(&self) -> String {
+        let mb = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+        let mut text = format!(
+            "{} on {} row(s) in {} pass(es) of {} row(s), each in {} step(s); {} nodes of the model, {} with the \
+             explanation; {} per batch\n",
+            self.method,
+            self.rows,
+            self.runs,
+            self.batch,
+            self.steps,
+            self.model_nodes,
+            self.program_nodes,
+            self.cost
+        );
+        let bound = if self.is_complete { "about" } else { "at least" };
+        text += &format!("  memory at the peak   {bound} {}\n", mb(self.peak_bytes));
+        text += &format!("    weights            {}\n", mb(self.weight_bytes));
+        text += &format!("    activations        {}\n", mb(self.activation_bytes));
+        text += &format!("    temporaries        {}\n", mb(self.temporary_bytes));
+        text += &format!("    inputs and program {}\n", mb(self.base_bytes));
+        if let Some(forward) = self.forward_bytes {
+            let ratio = self.peak_bytes as f64 / forward.max(1) as f64;
+            text += &format!("  forward pass alone   {} ({ratio:.2} times less)\n", mb(forward));
+        }
+        if let Some(budget) = self.budget_bytes {
+            text += &format!("  may be used          {}\n", mb(budget));
+        }
+        for substitution in &self.substitutions {
+            text += &format!("  no rule: {substitution}\n");
+        }
+        text
+    }
+}
+
 impl Compiled {
     /// Puts the program for inputs of `signature` together and loads it.
     ///

@@ -1,5 +1,6 @@
 //! `.npz`: the arrays of an explanation as NumPy reads them.
 
+use std::borrow::Borrow;
 use std::io::{Cursor, Write};
 
 use zip::CompressionMethod;
@@ -14,14 +15,14 @@ use crate::{Error, ErrorKind, Explanation, Result};
 const LARGE: usize = 4_000_000_000;
 
 pub(super) fn bytes(explanation: &Explanation) -> Result<Vec<u8>> {
-    pack(explanation.arrays()?)
+    pack(explanation.views()?)
 }
 
 /// Named arrays as one file.
 ///
 /// # Errors
 /// Arrays that NumPy has no type for.
-pub(crate) fn pack(arrays: impl IntoIterator<Item = (String, Tensor)>) -> Result<Vec<u8>> {
+pub(crate) fn pack(arrays: impl IntoIterator<Item = (String, impl Borrow<Tensor>)>) -> Result<Vec<u8>> {
     let failed = |e: &dyn std::fmt::Display| {
         Error::new(
             ErrorKind::Other,
@@ -30,7 +31,7 @@ pub(crate) fn pack(arrays: impl IntoIterator<Item = (String, Tensor)>) -> Result
     };
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, tensor) in arrays {
-        let array = write_npy(&tensor)?;
+        let array = write_npy(tensor.borrow())?;
         // Stored, not deflated: numpy maps such files, and floats hardly compress. The fixed date of the default
         // makes equal explanations equal files.
         let options = SimpleFileOptions::default()

@@ -10,7 +10,7 @@ use crate::{Error, ErrorKind, Explanation, Result};
 
 pub(super) fn bytes(explanation: &Explanation) -> Result<Vec<u8>> {
     let arrays = explanation
-        .arrays()?
+        .views()?
         .into_iter()
         .map(|(name, tensor)| Ok((name, Array::new(&tensor)?)))
         .collect::<Result<Vec<(String, Array)>>>()?;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use exegesis::{ASSUMED_SIZE, AppliedRule, Request, RulePlan};
+use exegesis_attribute::{AppliedRule, Request};
 use serde_json::{Value, json};
+
+use crate::{ASSUMED_SIZE, RulePlan};
 
 /// Nodes without a rule that are named in the text; all of them are in the JSON.
 const SHOWN: usize = 8;
@@ -54,7 +56,7 @@ fn groups(rules: &[AppliedRule]) -> Vec<(&'static str, Group)> {
 }
 
 /// A table of rules, the refusals and the cost; with `every_node` also a line per node.
-pub fn text(plan: &RulePlan, request: &Request, every_node: bool) -> String {
+pub(super) fn text(plan: &RulePlan, request: &Request, every_node: bool) -> String {
     let mut text = format!("\nplan of {} for output \"{}\"", request.method.name(), plan.output);
     if let Some(task) = plan.task {
         let _ = write!(text, ", task {task}");
@@ -148,7 +150,7 @@ fn cost(text: &mut String, plan: &RulePlan, request: &Request) {
 }
 
 /// Everything, node by node.
-pub fn as_json(plan: &RulePlan, request: &Request) -> Value {
+pub(super) fn as_json(plan: &RulePlan, request: &Request) -> Value {
     let rules: Vec<Value> = plan
         .rules
         .iter()
