@@ -10,8 +10,23 @@
 
 from . import errors
 from ._core import __version__
+from ._callable import from_callable
+from ._compare import compare, evaluate
+from ._comparison import Comparison
 from ._explanation import Explanation
 from ._export import from_torch
 from ._model import Model, load, methods
 
-__all__ = ["Explanation", "Model", "__version__", "errors", "from_torch", "load", "methods"]
+__all__ = [
+    "Comparison",
+    "Explanation",
+    "Model",
+    "__version__",
+    "compare",
+    "errors",
+    "evaluate",
+    "from_callable",
+    "from_torch",
+    "load",
+    "methods",
+]

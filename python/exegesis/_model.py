@@ -151,6 +151,10 @@ class Model:
         """Write a standard ONNX file that predicts and explains, and return its path."""
         return os.fspath(self._core.compile(method, os.fspath(path), self._choices(target=target, **options)))
 
+    def _for(self, x: Any) -> "Model":
+        """The model that reads these values."""
+        return self
+
     def _choices(self, **given_options: Any) -> "Mapping[str, Any]":
         choices = dict(_DEFAULTS)
         for key, value in given_options.items():

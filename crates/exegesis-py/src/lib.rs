@@ -4,8 +4,10 @@
 //! objects are understood, defaults and pictures in notebooks; those are in the package `python/exegesis` around it.
 
 mod array;
+mod compare;
 mod errors;
 mod explanation;
+mod function;
 mod model;
 mod options;
 mod run;
@@ -15,6 +17,8 @@ use pyo3::prelude::*;
 /// The engine.
 #[pymodule(gil_used = false)]
 mod _core {
+    #[pymodule_export]
+    use crate::compare::PyComparison;
     #[pymodule_export]
     use crate::explanation::PyExplanation;
     #[pymodule_export]

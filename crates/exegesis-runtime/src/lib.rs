@@ -18,6 +18,7 @@
 mod convert;
 mod error;
 mod free_memory;
+mod function;
 mod input;
 mod lower;
 mod options;
@@ -32,6 +33,7 @@ mod work;
 
 pub use error::{Error, ErrorKind, Result};
 pub use free_memory::free_memory;
+pub use function::{FunctionRuntime, Predictor, function_node};
 pub use options::{Limits, LoadOptions, Prepack, WorkLimit, default_threads};
 pub use plan::Memory;
 pub use program::{Port, Program};
