@@ -42,7 +42,8 @@ def from_callable(
 
         - array: an array of its element type and of its sizes behind the batch axis; whole numbers become ``float64``.
         - DataFrame: a DataFrame with the same columns, all of them ``float64``.
-        - str or list of str: a list of str. Words (and what stands between spaces) are taken out one by one.
+        - str or list of str: a list of str. Words and marks are taken out one by one, down to the empty
+          text; values have a place for the beginning of the text and one for each word.
         - dict: a dict of arrays. A single array of whole numbers called ``input_ids``, ``tokens``, ``ids`` or ``token_ids`` holds
           token ids, ``[rows, tokens]`` of any length; others of whole numbers, such as a mask, stay as they are.
     outputs : {"probabilities", "independent-probabilities", "logits", "values"}

@@ -15,7 +15,9 @@ from .errors import InputError, UsageError
 
 # A word with what stands before it, so that texts are put together again as they were.
 _WORD = r"\s*(?:\w+|[^\w\s]+)"
-_SPECIAL = ("[PAD]", "[UNK]")
+# The start stays when every word is taken out: the function is then asked about the empty text.
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]")
+_START = _SPECIAL.index("[CLS]")
 
 
 class TextModel(Model):
@@ -40,7 +42,7 @@ class TextModel(Model):
             for ids, mask in zip(rows["input_ids"], rows["attention_mask"]):
                 if np.any(ids[mask != 0] == 1):
                     raise InputError("a word of the text could not be told again. Report it to us with the text.")
-                texts.append("".join(vocabulary[i] for i in ids[mask != 0] if i > 0).strip())
+                texts.append("".join(vocabulary[i] for i in ids[mask != 0] if i >= len(_SPECIAL)).strip())
             return scores(self._predict(texts), len(texts), self._name)
 
         ports = [("input_ids", "int64", ["tokens"]), ("attention_mask", "int64", ["tokens"])]
@@ -85,6 +87,12 @@ def _tokenizer(vocabulary: "list[str]") -> str:
             "version": "1.0",
             "added_tokens": special,
             "pre_tokenizer": {"type": "Split", "pattern": {"Regex": _WORD}, "behavior": "Isolated", "invert": False},
+            "post_processor": {
+                "type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                "pair": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [_START], "tokens": ["[CLS]"]}},
+            },
             "model": {"type": "WordLevel", "vocab": {word: i for i, word in enumerate(vocabulary)}, "unk_token": "[UNK]"},
         }
     )
