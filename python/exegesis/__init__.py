@@ -10,17 +10,24 @@
 
 from . import errors
 from ._core import __version__
+from ._callable import from_callable
 from ._catalogue import methods, metrics
+from ._compare import compare, evaluate
+from ._comparison import Comparison
 from ._explanation import Explanation
 from ._model import Model, load
 from ._saved import load_explanation
 from .export import from_keras, from_sklearn, from_tensorflow, from_torch, from_transformers
 
 __all__ = [
+    "Comparison",
     "Explanation",
     "Model",
     "__version__",
+    "compare",
     "errors",
+    "evaluate",
+    "from_callable",
     "from_keras",
     "from_sklearn",
     "from_tensorflow",

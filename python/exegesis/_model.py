@@ -225,6 +225,10 @@ class Model:
         """
         return os.fspath(self._core.compile(method, os.fspath(path), self._choices(target=target, **options)))
 
+    def _for(self, x: Any) -> "Model":
+        """The model that reads these values."""
+        return self
+
     def _choices(self, **options: Any) -> "dict[str, Any]":
         """Choices without arrays."""
         found = choices(options)

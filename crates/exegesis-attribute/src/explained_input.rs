@@ -1,6 +1,6 @@
 //! Which inputs get attributions, and at which value of the graph they are read.
 
-use exegesis_graph::op::{Binary, Unary};
+use exegesis_graph::op::{Binary, FUNCTION_DOMAIN, Unary};
 use exegesis_graph::{Graph, Op, ValueId};
 use rustc_hash::FxHashSet;
 
@@ -155,6 +155,8 @@ fn embeddings(graph: &Graph, ids: ValueId) -> Vec<ValueId> {
                 {
                     stack.extend(node.output(0));
                 }
+                // What a function looks up is its own affair: ids end at its results.
+                Op::Opaque(op) if op.domain == FUNCTION_DOMAIN => found.extend(node.outputs.iter().flatten()),
                 Op::Cast(_)
                 | Op::Reshape(_)
                 | Op::Flatten(_)

@@ -407,6 +407,9 @@ pub struct Scan {
     pub attributes: Attributes,
 }
 
+/// Domain of the operator that stands for a function of the caller.
+pub const FUNCTION_DOMAIN: &str = "exegesis.function";
+
 /// An operator that the IR does not interpret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opaque {

@@ -5,8 +5,10 @@
 
 mod array;
 mod catalogue;
+mod compare;
 mod errors;
 mod explanation;
+mod function;
 mod model;
 mod options;
 mod run;
@@ -18,6 +20,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::catalogue::{methods, metrics};
+    #[pymodule_export]
+    use crate::compare::PyComparison;
     #[pymodule_export]
     use crate::explanation::PyExplanation;
     #[pymodule_export]

@@ -13,8 +13,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::array::tensor;
+use crate::compare::{Contest, NamedArrays, PyComparison, Samples, tensors};
 use crate::errors::{exception, told};
 use crate::explanation::PyExplanation;
+use crate::function::{InputTuple, Raised, function};
 use crate::options::{Choices, GivenArrays};
 use crate::run::beside;
 
@@ -28,6 +30,8 @@ pub struct PyModel {
     tokenizer: Option<Arc<Tokenizer>>,
     /// The latest explainers, by what they were asked for.
     explainers: Mutex<Vec<(String, Arc<Kept>)>>,
+    /// What the function raised, if the model is one.
+    raised: Option<Raised>,
 }
 
 /// An explainer, and what stops it.
@@ -102,7 +106,15 @@ fn picture(value: &Bound<'_, PyAny>) -> PyResult<DynamicImage> {
 
 impl PyModel {
     fn new(model: Model) -> Self {
-        Self { model, tokenizer: None, explainers: Mutex::default() }
+        Self { model, tokenizer: None, explainers: Mutex::default(), raised: None }
+    }
+
+    /// The exception of the function that `error` tells of, or `error`.
+    fn as_raised(&self, py: Python<'_>, error: PyErr) -> PyErr {
+        match &self.raised {
+            Some(raised) => raised.instead_of(py, error),
+            None => error,
+        }
     }
 
     fn read_options(&self, choices: &Choices, has_text: bool) -> Result<ReadOptions> {
@@ -236,6 +248,22 @@ impl PyModel {
         }
     }
 
+    /// The callable `{name: array} -> float64 array [rows, columns]` as a model; `labels` is a JSON array.
+    #[staticmethod]
+    #[pyo3(signature = (name, call, inputs, columns, meaning, labels, features))]
+    fn from_function(
+        name: String,
+        call: Py<PyAny>,
+        inputs: Vec<InputTuple>,
+        columns: usize,
+        meaning: &str,
+        labels: &str,
+        features: Vec<String>,
+    ) -> PyResult<Self> {
+        let (function, raised) = function(name, call, inputs, (columns, meaning), labels, features)?;
+        Ok(Self { raised: Some(raised), ..Self::new(told(Model::from_function(function))?) })
+    }
+
     /// The same model with the tokenizer in the text of a `tokenizer.json`, for texts of at most `context` tokens.
     #[pyo3(signature = (json, context=None))]
     fn with_tokenizer(&self, json: &str, context: Option<usize>) -> PyResult<Self> {
@@ -245,6 +273,7 @@ impl PyModel {
         }
         told(TextReader::new(&self.model, Arc::new(tokenizer), &[])).map(|reader| Self {
             tokenizer: Some(reader.shared_tokenizer()),
+            raised: self.raised.clone(),
             ..Self::new(self.model.clone())
         })
     }
@@ -319,7 +348,7 @@ impl PyModel {
             if interrupted.load(Ordering::Relaxed) {
                 caller.stop();
             }
-            parts.push(part?);
+            parts.push(part.map_err(|error| self.as_raised(py, error))?);
         }
         let mut joined = told(Explanation::join(parts))?;
         if let Some((_, remarks)) = &bound {
@@ -363,6 +392,37 @@ impl PyModel {
             let found = if method.is_some() { builder.inspect_method() } else { builder.inspect() };
             Ok((found.text(every_node), found.json().to_string()))
         }))
+    }
+
+    /// Compares methods, and maps of other tools (by name, per explained input), on samples: values, or paths of files.
+    #[pyo3(signature = (contest, choices, values, paths, masks, saved, progress=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn compare(
+        &self,
+        py: Python<'_>,
+        contest: Contest,
+        choices: Choices,
+        values: Vec<ValueTuple<'_>>,
+        paths: Vec<String>,
+        masks: NamedArrays<'_>,
+        saved: Vec<(String, NamedArrays<'_>)>,
+        progress: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<PyComparison> {
+        let is_text = |path: &String| path.ends_with(".txt") || path.ends_with(".tsv");
+        let values = given(values)?;
+        let has_text = values.iter().any(|g| matches!(g.value, Value::Text(_))) || paths.iter().any(is_text);
+        let options = told(self.read_options(&choices, has_text))?;
+        let has_words = options.reader.is_some();
+        let masks = tensors(masks)?;
+        let saved = saved
+            .into_iter()
+            .map(|(key, arrays)| Ok((key, tensors(arrays)?)))
+            .collect::<PyResult<Vec<_>>>()?;
+        let samples = if paths.is_empty() { Samples::Values(values) } else { Samples::Paths(paths) };
+        let data = told(py.detach(|| contest.data(&self.model, samples, masks, &options)))?;
+        let model = self.model.clone();
+        let result = contest.run(py, model, (data, has_words), saved, choices, progress.as_ref());
+        result.map_err(|error| self.as_raised(py, error))
     }
 
     /// Writes a standard ONNX file that predicts and explains; returns its path.

@@ -47,6 +47,19 @@ impl Choices {
     /// # Errors
     /// A choice that is not known.
     pub fn builder(&self, model: &Model, method: &str, stop: &Arc<AtomicBool>) -> Result<ExplainerBuilder> {
+        self.builder_of(model, Method::parse(method)?, stop)
+    }
+
+    /// The same for a method that is read already.
+    ///
+    /// # Errors
+    /// As [`Choices::builder`].
+    pub fn builder_of(
+        &self,
+        model: &Model,
+        method: Method,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<ExplainerBuilder> {
         let labels = match (&self.labels_file, &self.labels) {
             (Some(path), _) => Labels::read(path)?,
             (None, Some(text)) => Labels::parse(text),
@@ -54,7 +67,7 @@ impl Choices {
         };
         let target = parse_target(self.target.as_deref().unwrap_or("argmax"), &labels)?;
         let mut builder = model
-            .explainer(Method::parse(method)?)
+            .explainer(method)
             .target(target)
             .per_dim(self.per_dim)
             .seed(self.seed)

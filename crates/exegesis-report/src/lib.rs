@@ -69,5 +69,5 @@ pub use data::{
 pub use error::{ErrorKind, ReportError, Result};
 pub use html::{render_comparison_html, render_html};
 pub use png::{PngOptions, render_png};
-pub use svg::{SvgOptions, SvgPart, render_svg};
+pub use svg::{SvgOptions, SvgPart, render_ranks_svg, render_svg};
 pub use terminal::{ColorChoice, TerminalOptions, render_terminal};

@@ -18,6 +18,7 @@ pub(crate) mod series;
 pub(crate) mod strip;
 pub(crate) mod tokens;
 
+use crate::comparison::ComparisonReport;
 use crate::data::{ChannelReport, Flow, InputView, MethodReport, RowReport};
 use crate::error::Result;
 use crate::prepare::{Prepared, check, prepare, prepare_channels};
@@ -127,6 +128,14 @@ pub fn render_svg(row: &RowReport, options: &SvgOptions) -> Result<String> {
         }
     }
     Ok(page.document(MARGIN, &format!("Explanation of {}", one_line(&row.name))))
+}
+
+/// Draws the ranks of the methods of a comparison as a standalone SVG document, as they stand in its page: a line per method with
+/// its median rank over families, their quartiles, and its rank in each family. `None` if fewer than two methods are ranked.
+pub fn render_ranks_svg(report: &ComparisonReport, width: f64) -> Option<String> {
+    let full = if width.is_finite() { width.clamp(320.0, 4000.0) } else { 760.0 };
+    let chart = ranks::chart(report, full - 2.0 * MARGIN)?;
+    Some(chart.document(MARGIN, "Ranks of methods over families of metrics"))
 }
 
 /// Every method's picture of every input, with its captions.

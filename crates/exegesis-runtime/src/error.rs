@@ -24,6 +24,8 @@ pub enum ErrorKind {
     /// The runtime failed while it loaded or ran the program. Exit status 3: every known cause is a model or an
     /// input that does not fit.
     Execution,
+    /// A function that stands for a model failed, or gave something else than was agreed. Exit status 3.
+    Function,
 }
 
 /// What went wrong, and at which node of the user's model if one is to blame.

@@ -22,6 +22,7 @@ mod convert;
 mod device;
 mod error;
 mod free_memory;
+mod function;
 mod guard;
 mod input;
 mod lower;
@@ -41,6 +42,7 @@ pub use choice::{RUNTIME_VARIABLE, RuntimeChoice, RuntimeInfo, runtimes};
 pub use device::Device;
 pub use error::{Error, ErrorKind, Result};
 pub use free_memory::free_memory;
+pub use function::{FunctionRuntime, Predictor, function_node};
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntime;
 pub use options::{Limits, LoadOptions, Prepack, WorkLimit, default_threads};

@@ -1,6 +1,7 @@
 //! Methods against metrics on data: which explanation is better, and how sure that is.
 //!
 //! * `data`: samples with labels and known evidence.
+//! * `builder`: from what a user asks for to a comparison.
 //! * `contestant`: methods and controls, and the maps that they give; `saved`: maps from files.
 //! * `subject`: what metrics may ask about one sample.
 //! * `run`: the comparison as a whole; `work`: chunk by chunk, sample by sample, method by method, metric by metric; interrupted
@@ -9,6 +10,7 @@
 //! * `summary`: what it says: intervals, ranks, differences, a verdict.
 //! * `page`: both as they are drawn; `save` and `parquet`: as files.
 
+mod builder;
 mod contestant;
 mod data;
 mod journal;
@@ -23,6 +25,7 @@ mod summary;
 mod usual;
 mod work;
 
+pub use builder::{ComparerBuilder, list, unique};
 pub use contestant::Control;
 pub use data::{DataSet, Sample};
 pub use page::report;

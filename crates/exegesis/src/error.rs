@@ -114,6 +114,7 @@ impl From<exegesis_runtime::Error> for Error {
                 ErrorKind::Resources,
                 "Give fewer rows or a smaller input, or more with --memory or --time-limit.",
             ),
+            Runtime::Function => (ErrorKind::Input, "Check what the function gives for these rows."),
             Runtime::Input => (ErrorKind::Input, "Give the inputs as the model declares them."),
             Runtime::Malformed => {
                 (ErrorKind::Input, "Export the model again, or check it with `onnx.checker`.")

@@ -28,6 +28,7 @@ use crate::{Error, Preprocess, Remarks, Result, TextReader};
 
 pub(crate) use bind::{Bound, Piece, is_batched};
 pub use given::{Given, Value, bind_values};
+pub(crate) use labelled::rows_of;
 pub use labelled::{LabelOptions, Labelled, read_labelled};
 pub(crate) use npy::write as write_npy;
 pub use rows::Rows;

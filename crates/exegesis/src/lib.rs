@@ -26,6 +26,7 @@ mod explainer;
 mod explanation;
 pub mod files;
 mod flow;
+mod function;
 mod inputs;
 mod inspect;
 mod labels;
@@ -49,6 +50,7 @@ pub use explanation::{
     ChannelTotals, Explanation, InputSummary, LedgerTable, MethodResult, ModelSummary, Provenance,
     RowEvidence, RowTotals, SlalomRow, Timings, Unbooked,
 };
+pub use function::{Function, Meaning};
 pub use inputs::{
     Given, Input, Inputs, LabelOptions, Labelled, ReadInputs, ReadOptions, Rows, Source, Value, bind_values,
     describe_ports, read as read_inputs, read_labelled,
@@ -80,5 +82,6 @@ pub use exegesis_perturb::PlayerKind;
 pub use exegesis_graph::{DType, Data, Dim, Tensor};
 pub use exegesis_report as report;
 pub use exegesis_runtime::{
-    Device, Port, RUNTIME_VARIABLE, RuntimeChoice, RuntimeInfo, Work, WorkLimit, free_memory, runtimes,
+    Device, Port, Predictor, RUNTIME_VARIABLE, RuntimeChoice, RuntimeInfo, Work, WorkLimit, free_memory,
+    runtimes,
 };

@@ -1,17 +1,18 @@
 //! A model as read: its graph, what it says about itself, and what can be done with it.
 
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use exegesis_graph::onnx::{self, ModelInfo};
 use exegesis_graph::{Graph, ValueId, passes};
-use exegesis_runtime::{Port, RtenRuntime};
+use exegesis_runtime::{Port, RtenRuntime, Runtime};
 use sha2::{Digest, Sha256};
 
 use crate::explainer::ExplainerBuilder;
-use crate::{Error, Labels, Method, Preprocess, Result};
+use crate::{Error, Function, Labels, Method, Preprocess, Result};
 
 /// A model, ready to be explained. Clones share everything.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ struct Inner {
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     load_seconds: f64,
+    function: Option<Function>,
 }
 
 impl Model {
@@ -91,6 +93,50 @@ impl Model {
         Self::named_bytes(crate::builtin::TEXT_MODEL, crate::builtin::TEXT_NAME)
     }
 
+    /// A function as a model, for methods that only ask.
+    ///
+    /// ```
+    /// use exegesis::{Function, Inputs, Meaning, Method, Model, Tensor};
+    ///
+    /// let sum = Function::new("sum", &[3], 1, Meaning::Values, |inputs| {
+    ///     let (_, x) = inputs.first().ok_or("no input")?;
+    ///     let values = x.as_f32().ok_or("no floats")?;
+    ///     let sums: Vec<f32> = values.chunks(3).map(|row| row.iter().sum()).collect();
+    ///     Tensor::new([sums.len(), 1], sums).map_err(|e| e.to_string())
+    /// });
+    /// let explainer = Model::from_function(sum)?.explainer(Method::parse("shapley")?).build()?;
+    /// let row = Tensor::new([1, 3], vec![1f32, 2.0, 4.0])?;
+    /// let explanation = explainer.explain(&Inputs::new().with("x", row))?;
+    /// assert_eq!(explanation.values("x").and_then(Tensor::as_f32), Some(&[1f32, 2.0, 4.0][..]));
+    /// # Ok::<(), exegesis::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A function without inputs or results, or an input without an open batch axis.
+    pub fn from_function(function: Function) -> Result<Self> {
+        let started = Instant::now();
+        let info = ModelInfo { producer_name: "function".to_string(), ..ModelInfo::default() };
+        let model = onnx::Model { graph: function.graph()?, info };
+        let mut made = Self::new(model, function.name.clone(), String::new(), started)?;
+        if let Some(inner) = Arc::get_mut(&mut made.inner) {
+            inner.function = Some(function);
+        }
+        Ok(made)
+    }
+
+    /// The function, if the model is one.
+    pub fn function(&self) -> Option<&Function> {
+        self.inner.function.as_ref()
+    }
+
+    /// What runs graphs of this model: `runtime`, and the function if the model is one, with at most `rows` rows a call.
+    pub(crate) fn runtime(&self, runtime: Box<dyn Runtime>, rows: Option<NonZeroUsize>) -> Box<dyn Runtime> {
+        match self.function() {
+            Some(function) => function.runtime(rows, runtime),
+            None => runtime,
+        }
+    }
+
     fn new(model: onnx::Model, path: String, sha256: String, started: Instant) -> Result<Self> {
         let onnx::Model { graph: imported, info } = model;
         let mut prepared = imported.clone();
@@ -98,7 +144,8 @@ impl Model {
         let inputs = ports(&prepared, &prepared.inputs)?;
         let outputs = ports(&prepared, &prepared.outputs)?;
         let load_seconds = started.elapsed().as_secs_f64();
-        let inner = Inner { path, sha256, info, imported, prepared, inputs, outputs, load_seconds };
+        let function = None;
+        let inner = Inner { path, sha256, info, imported, prepared, inputs, outputs, load_seconds, function };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -168,7 +215,10 @@ impl Model {
 
     /// File format, such as `ONNX, opset 17`.
     pub fn format(&self) -> String {
-        format!("ONNX, opset {}", self.inner.info.opset)
+        match self.function() {
+            Some(_) => "a function of the caller".to_string(),
+            None => format!("ONNX, opset {}", self.inner.info.opset),
+        }
     }
 
     /// Program that wrote the file, with its version, if the file names it.

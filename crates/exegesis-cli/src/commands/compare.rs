@@ -4,16 +4,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use exegesis::compare::{
-    CompareOptions, Comparer, Comparison, Control, DataSet, Progress, Summary, check_save, report,
-    short_json, situation, stage, usual_metrics,
+    CompareOptions, Comparer, ComparerBuilder, Comparison, DataSet, Progress, Summary, check_save, list,
+    report, short_json, stage,
 };
-use exegesis::metrics::{Modality, Operator, parse};
 use exegesis::report::{RowReport, TerminalOptions, render_comparison_terminal};
-use exegesis::{
-    Error, Explainer, LabelOptions, Method, Model, PlayerKind, Result, files, perturb, read_labelled,
-};
+use exegesis::{LabelOptions, Method, Model, Result, files, read_labelled};
 
-use super::{builder, labels, method, open, read_options, reader, run_by, say_runtime};
+use super::{builder, labels, open, read_options, reader, run_by, say_runtime};
 use crate::args::{Compare, Judging};
 use crate::console::Console;
 use crate::net::{stop_switch, stoppable};
@@ -63,74 +60,28 @@ pub fn comparer(
     (data, has_words): (&DataSet, bool),
 ) -> Result<Comparer> {
     let labels = labels(&args.what, model)?;
-    let explainer = |method: Method| -> Result<Explainer> {
-        let builder = builder(model, method, &args.what, &labels)?;
-        run_by(builder, &args.how, &args.reading)?.build()
-    };
-    let mut methods: Vec<(String, Explainer)> = vec![];
-    for text in chosen {
-        let method = method(text)?;
-        let key = unique(method.name(), methods.iter().map(|(key, _)| key.as_str()));
-        methods.push((key, explainer(method)?));
-    }
-    let wanted = |key: &str, text: &str| {
-        Error::usage(format!("--{key} {text} is not known. See `exegesis compare --help`."))
-    };
-    let operator = args
-        .operator
-        .as_ref()
-        .map(|text| Operator::parse("operator", text).map_err(|_| wanted("operator", text)))
-        .transpose()?;
-    let judge = perturb::Method::Occlusion(perturb::Occlusion::default());
-    let players = if has_words { PlayerKind::Word } else { PlayerKind::Auto };
-    let judge = builder(model, Method::from(judge), &args.what, &labels)?.players(players);
-    let judge = run_by(judge, &args.how, &args.reading)?.build()?;
-    let (modality, usual) = situation(&judge, data)?;
-    let mut metrics = vec![];
-    let texts = match &args.metrics {
-        Some(text) => list(text),
-        None => usual_metrics(modality, operator.unwrap_or(usual), data.truths.is_some()),
-    };
-    for text in texts {
-        let metric = parse(&text).map_err(|e| Error::usage(format!("{e}.")))?;
-        let key = unique(metric.info().name, metrics.iter().map(|(key, _): &(String, _)| key.as_str()));
-        metrics.push((key, metric));
-    }
-    let mut controls = vec![];
-    let names: Vec<String> = Control::usual(modality).iter().map(|c| c.name().to_string()).collect();
-    let edges = (modality == Modality::Image).then(|| "edges".to_string());
-    let names: Vec<String> = names.into_iter().chain(edges).collect();
-    for text in args.controls.as_ref().unwrap_or(&names) {
-        match text.as_str() {
-            "none" => {}
-            // A method that knows nothing of the model.
-            "edges" if methods.iter().all(|(key, _)| key != "edges") => {
-                methods.push(("edges".to_string(), explainer(method("edges")?)?));
-            }
-            "edges" => {}
-            // Asked for as a method already.
-            "random" if methods.iter().any(|(key, _)| key == "random") => {}
-            text => controls.push(Control::parse("controls", text).map_err(|_| wanted("controls", text))?),
-        }
-    }
     let mut journal = args.output.clone().into_os_string();
     journal.push(".partial");
-    Ok(Comparer {
-        judge,
-        methods,
+    let builder_of =
+        |method: Method| run_by(builder(model, method, &args.what, &labels)?, &args.how, &args.reading);
+    let chosen = ComparerBuilder {
+        methods: chosen.to_vec(),
+        metrics: args.metrics.as_deref().map(list),
+        operator: args.operator.clone(),
+        controls: args.controls.clone(),
+        has_words,
         saved: vec![],
-        metrics,
+        target: args.what.target.clone(),
         options: CompareOptions {
-            operator,
-            controls,
             seed: args.how.seed,
             journal: Some(journal.into()),
             stop: Some(stop_switch()),
             examples: args.examples,
             correct_only: args.correct_only,
+            ..CompareOptions::default()
         },
-        target: args.what.target.clone(),
-    })
+    };
+    chosen.build(data, &builder_of)
 }
 
 /// The samples, and whether they are texts that are known by words.
@@ -165,27 +116,6 @@ pub fn data(
     Ok((data, options.reader.is_some()))
 }
 
-/// `a,b:k=v,l=w,c` as `a`, `b:k=v,l=w`, `c`.
-pub(super) fn list(text: &str) -> Vec<String> {
-    let mut all: Vec<String> = vec![];
-    for piece in text.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
-        match all.last_mut() {
-            Some(last) if piece.contains('=') && !piece.contains(':') => {
-                last.push(',');
-                last.push_str(piece);
-            }
-            _ => all.push(piece.to_string()),
-        }
-    }
-    all
-}
-
-/// The name, with `#2` for a second use.
-pub(super) fn unique<'a>(name: &str, used: impl Iterator<Item = &'a str>) -> String {
-    let before = used.filter(|key| *key == name || key.starts_with(&format!("{name}#"))).count();
-    if before == 0 { name.to_string() } else { format!("{name}#{}", before + 1) }
-}
-
 /// Summarises, writes every file, and makes them visible only when all are complete.
 pub fn finish(
     record: &Comparison,
@@ -218,15 +148,4 @@ pub fn finish(
     }
     console.summary(&text);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_stay_with_their_method() {
-        assert_eq!(list("a, b:k=1,l=2,c"), ["a", "b:k=1,l=2", "c"]);
-        assert_eq!(unique("a", ["a", "b", "a#2"].into_iter()), "a#3");
-    }
 }

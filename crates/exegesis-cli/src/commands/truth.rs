@@ -5,11 +5,11 @@ use std::fmt::Write;
 use exegesis::truth::{self, Measure, Progress, Suite, TruthOptions, TruthReport};
 use exegesis::{Error, Result, files};
 
-use super::compare::{list, unique};
 use super::{choice, method};
 use crate::args::Truth;
 use crate::console::Console;
 use crate::net::{stop_switch, stoppable};
+use exegesis::compare::{list, unique};
 
 /// Methods by default.
 const METHODS: &str = "dlbacktrace,lrp,gradient,input-x-gradient,integrated-gradients,smoothgrad,deeplift,occlusion,\

@@ -65,6 +65,15 @@ impl DataSet {
         Ok(data)
     }
 
+    /// With known evidence, given as an array per explained input (by name) with the samples in front.
+    ///
+    /// # Errors
+    /// As [`DataSet::new`].
+    pub fn with_masks(self, arrays: Vec<(String, Tensor)>) -> Result<Self> {
+        let count = self.samples().len();
+        self.with_truths(crate::inputs::rows_of(arrays, count)?)
+    }
+
     /// With known evidence per sample.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::contestant::repeats;
 use super::data::DataSet;
-use crate::inputs::{read_arrays, slice_rows};
+use crate::inputs::{read_arrays, slice_rows, write_npy};
 use crate::{Error, Method, Result};
 
 /// What the names of arrays with maps begin with, behind the name of a method.
@@ -86,6 +86,35 @@ impl Saved {
             saved.check(data, limit)?;
         }
         Ok(all)
+    }
+
+    /// Maps that a caller holds: by the name of the tool or method, per explained input an array with the samples in front.
+    ///
+    /// # Errors
+    /// As [`Saved::read`], without the errors of files.
+    pub fn of_arrays(
+        key: impl Into<String>,
+        arrays: Vec<(String, Tensor)>,
+        data: &DataSet,
+        limit: Option<usize>,
+    ) -> Result<Self> {
+        let key = key.into();
+        let mut hash = Sha256::new();
+        for (input, tensor) in &arrays {
+            hash.update(input.as_bytes());
+            hash.update(write_npy(tensor).unwrap_or_default());
+        }
+        let method = Method::parse(key.split('#').next().unwrap_or_default());
+        let mut saved = Self {
+            sha256: crate::model::hex(&hash.finalize()),
+            warnings: vec![],
+            arrays: arrays.into_iter().map(|(input, tensor)| (input, vec![tensor])).collect(),
+            is_signed: false,
+            repeats: method.is_ok_and(|m| repeats(&m)),
+            key,
+        };
+        saved.check(data, limit)?;
+        Ok(saved)
     }
 
     /// Shapes and values; notes whether there is a sign, and maps that say nothing.

@@ -77,11 +77,12 @@ impl Explainer {
                 ports.push(Port { name: TARGET.to_string(), dtype: DType::I64, shape, optional: false });
             }
         }
+        let runtime = model.runtime(settings.runtime.open()?, settings.batch);
         Ok(Self {
             model,
             method: self.method.clone(),
             request,
-            runtime: settings.runtime.open()?,
+            runtime,
             settings,
             ports,
             references,

@@ -75,14 +75,11 @@ impl ExplainerBuilder {
             is_baseline_given: false,
             stop: None,
         };
-        Self {
-            model,
-            request: Request::new(method.of_graph()),
-            method,
-            settings,
-            references: None,
-            by_row: false,
+        let mut request = Request::new(method.of_graph());
+        if let Some(function) = model.function() {
+            (request.task, request.score) = function.task_and_score();
         }
+        Self { model, request, method, settings, references: None, by_row: false }
     }
 
     /// The scalar that is explained; default the largest score of each row.
@@ -304,7 +301,10 @@ impl ExplainerBuilder {
                  or give a class.",
             ));
         }
-        let runtime = self.settings.runtime.open()?;
+        if let Some(function) = self.model.function() {
+            function.check_method(&self.method)?;
+        }
+        let runtime = self.model.runtime(self.settings.runtime.open()?, self.settings.batch);
         let Self { model, method, mut request, settings, references, by_row } = self;
         if method.has_baseline() && request.baseline == Baseline::Input && references.is_none() {
             return Err(Error::usage(
@@ -344,6 +344,11 @@ impl ExplainerBuilder {
     /// # Errors
     /// As [`Explainer::explain`], without the errors of running.
     pub fn compile(mut self) -> Result<Vec<u8>> {
+        if self.model.function().is_some() {
+            return Err(Error::usage(
+                "a function of the caller is no graph, and can't be written as a file. Export the model to ONNX, and compile that.",
+            ));
+        }
         self.request.part = Part::Whole;
         self.request.bounds = self.request.bounds.or(bounds(&self.model, &self.settings)?);
         crate::compile::compile(&self.model, self.request, &self.settings)

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use exegesis_graph::{Dim, Graph, Tensor, passes};
+use exegesis_graph::op::FUNCTION_DOMAIN;
+use exegesis_graph::{Dim, Graph, Op, Tensor, ValueId, passes};
 use exegesis_runtime::Port;
 
 use crate::{Error, Inputs, Result};
@@ -115,6 +116,7 @@ impl Signature {
     /// # Errors
     /// What inference finds with these sizes.
     pub fn apply(&self, graph: &mut Graph) -> Result<()> {
+        let mut fixed: Vec<(Dim, Dim)> = vec![];
         for id in graph.inputs.clone() {
             let value = graph.value(id);
             if let Some((_, tensor)) = self.switches.iter().find(|(name, _)| *name == value.name) {
@@ -128,7 +130,23 @@ impl Signature {
                 (None, Some(symbol)) => symbol.clone(),
                 (None, None) => Dim::symbol("batch"),
             });
-            graph.value_mut(id).shape = Some(shape.collect());
+            let shape: Vec<Dim> = shape.collect();
+            fixed.extend(symbols.into_iter().zip(shape.iter().cloned()));
+            graph.value_mut(id).shape = Some(shape);
+        }
+        // What a function gives is only declared.
+        let is_function = |op: &Op| matches!(op, Op::Opaque(opaque) if opaque.domain == FUNCTION_DOMAIN);
+        let declared: Vec<ValueId> = graph
+            .nodes()
+            .filter(|(_, node)| is_function(&node.op))
+            .flat_map(|(_, node)| node.outputs.iter().flatten().copied())
+            .collect();
+        for id in declared {
+            for dim in graph.value_mut(id).shape.iter_mut().flatten() {
+                if let Some((_, size)) = fixed.iter().find(|(symbol, _)| symbol == dim) {
+                    *dim = size.clone();
+                }
+            }
         }
         Ok(passes::specialise::specialise(graph, &[])?)
     }

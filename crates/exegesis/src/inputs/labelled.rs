@@ -290,7 +290,11 @@ fn arrays(path: &Path, options: &ReadOptions, found: &mut Found) -> Result<()> {
 }
 
 /// Arrays with rows in front, row by row.
-fn rows_of(arrays: Vec<(String, Tensor)>, count: usize) -> Result<Vec<Vec<(String, Tensor)>>> {
+/// Arrays with a mask per sample in front, as one list per sample.
+///
+/// # Errors
+/// Another number of masks than `count`.
+pub(crate) fn rows_of(arrays: Vec<(String, Tensor)>, count: usize) -> Result<Vec<Vec<(String, Tensor)>>> {
     let mut all = vec![vec![]; count];
     for (name, tensor) in arrays {
         if tensor.shape().first() != Some(&count) {
