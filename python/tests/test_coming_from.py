@@ -36,7 +36,6 @@ def names(tmp_path_factory):
         "groups": np.repeat(np.repeat(np.arange(16).reshape(1, 4, 4), 7, 1), 7, 2),
         "rows": data[:2],
         "background": data[2:10],
-        "columns": 30,
         "predict": lambda rows: np.stack([rows[:, 0], -rows[:, 0]], 1),
         "folder": str(tmp_path_factory.mktemp("saved")),
     }
