@@ -96,6 +96,9 @@ fn library(environment: &str) -> PathBuf {
     all.into_iter().find_map(|info| info.path).unwrap()
 }
 
+/// Arguments, and variables of the environment.
+type Way<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+
 /// Named by an environment, by its library or by the variable; found in the active environment. The values are those of the
 /// embedded runtime.
 #[test]
@@ -110,7 +113,7 @@ fn onnxruntime_is_found_and_gives_the_same_numbers() {
         };
         let own = explain("own.safetensors", &["--runtime", "rten"], &[("VIRTUAL_ENV", &environment)]);
         assert_eq!(summary(&own)["runtime"], "rten, cpu");
-        let ways: [(&[&str], &[(&str, &str)]); 4] = [
+        let ways: [Way<'_>; 4] = [
             (&["--onnxruntime", &environment], &[]),
             (&["--onnxruntime", &library], &[("EXEGESIS_RUNTIME", "rten")]),
             (&["--runtime", "onnxruntime", "--threads", "1"], &[("ORT_DYLIB_PATH", &library)]),
