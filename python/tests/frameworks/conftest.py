@@ -1,0 +1,6 @@
+"""What the suites of frameworks share with the one that needs none."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
