@@ -25,8 +25,18 @@ pub(super) struct Loaded {
     path: PathBuf,
     /// Its version, such as `1.31.1`.
     version: String,
-    /// Made for the first session, whose number of threads the shared pool has.
-    shared: Mutex<Option<(Environment, NonZeroUsize)>>,
+    /// Made for the first session.
+    shared: Mutex<Option<Shared>>,
+}
+
+/// What sessions share.
+#[derive(Debug)]
+struct Shared {
+    environment: Environment,
+    /// Threads of its pool.
+    threads: NonZeroUsize,
+    /// The process that has these threads: they do not live on in its forks.
+    process: u32,
 }
 
 /// The library at `given`, or where it is found. Loaded once per process.
@@ -86,15 +96,17 @@ impl Loaded {
         CUDA::is_available().unwrap_or(false)
     }
 
-    /// The environment of all sessions, and whether its pool has `threads` threads; otherwise a session needs a pool of its
-    /// own. One pool for all, because idle threads of a pool go on turning for a while, at the cost of those that work.
+    /// The environment of all sessions, and whether its pool has `threads` threads in this process; otherwise a session needs a
+    /// pool of its own. One pool for all, because idle threads of a pool go on turning for a while, at the cost of those that work.
     ///
     /// # Errors
     /// Threads that can't be started.
     pub(super) fn environment(&self, threads: NonZeroUsize) -> Result<(Environment, bool)> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((environment, pool)) = shared.as_ref() {
-            return Ok((environment.clone(), *pool == threads));
+        let process = std::process::id();
+        if let Some(shared) = shared.as_ref() {
+            let fits = shared.threads == threads && shared.process == process;
+            return Ok((shared.environment.clone(), fits));
         }
         let make = || -> ort::Result<Environment> {
             let pool = GlobalThreadPoolOptions::default()
@@ -108,6 +120,6 @@ impl Loaded {
             make().map_err(|error| Error::execution(format!("ONNX Runtime can't start: {error}")))?;
         // What goes wrong is returned; the log would only say it again on stderr.
         environment.set_log_level(LogLevel::Fatal);
-        Ok((shared.insert((environment, threads)).0.clone(), true))
+        Ok((shared.insert(Shared { environment, threads, process }).environment.clone(), true))
     }
 }
