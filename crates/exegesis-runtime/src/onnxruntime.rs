@@ -17,6 +17,7 @@ mod lower;
 mod probe;
 mod session;
 mod tensors;
+mod weave;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};

@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use exegesis_graph::passes::branches;
 use exegesis_graph::passes::expand::expand;
 use exegesis_graph::passes::infer::ShapeInference;
+use exegesis_graph::passes::{branches, dead_code};
 use exegesis_graph::{Graph, Tensor};
 
-use super::{division, forms};
+use super::{division, forms, weave};
 use crate::lower::{self, Guard};
 use crate::{Limits, Result, WorkLimit};
 
@@ -47,6 +47,8 @@ pub(super) fn lower(mut graph: Graph, limits: Limits) -> Result<Lowered> {
         guards.extend(lower::trips::bound(&mut graph)?);
     }
     division::guard(&mut graph)?;
+    weave::rewrite(&mut graph)?;
+    dead_code::eliminate(&mut graph);
     let outputs = lower::settle_outputs(&mut graph)?;
     Ok(Lowered { graph, outputs, defaults, guards })
 }
