@@ -98,6 +98,9 @@ def _keep(graph: Any, network: Any, is_classifier: bool) -> None:
     if is_classifier and network.out_activation_ == "logistic":
         # What skl2onnx calls so has complements beside the probabilities, which hides that they are of log-odds.
         kept = next(node.output[0] for node in graph.node if node.op_type == "Sigmoid" and _is_last(graph, node))
+    if not is_classifier:
+        # The last step would put several outputs below one another.
+        kept = next((node.input[0] for node in graph.node if kept in node.output and node.op_type == "Reshape"), kept)
     shown = "probabilities" if is_classifier else "prediction"
     needed_values, nodes = {kept}, []
     for node in reversed(graph.node):
