@@ -107,7 +107,7 @@ def to_arrow(explanation: Any) -> Any:
     rows = explanation.summary["rows"]
     names, columns, metadata = [], [], []
 
-    def add(name: str, column: Any, shape: Any = None) -> None:
+    def add(name: str, column: Any, shape: "tuple[int, ...] | None" = None) -> None:
         names.append(name)
         columns.append(column)
         metadata.append(None if shape is None else {"shape": json.dumps(list(shape))})
@@ -117,13 +117,11 @@ def to_arrow(explanation: Any) -> Any:
         kind = {"index": arrow.int64(), "label": arrow.string()}.get(key, arrow.float64())
         add(f"prediction_{key}", arrow.array(found, kind))
     for key, array in explanation.arrays.items():
-        _, _, last = key.rpartition("/") if "/" not in key else (None, None, key)
         if not _is_kept(explanation, key, array, len(rows)):
             continue
         flat = arrow.array(array.reshape(-1))
-        cells = array.size // len(rows)
-        column = flat if array.ndim == 1 else arrow.FixedSizeListArray.from_arrays(flat, cells)
-        add(last, column, None if array.ndim == 1 else array.shape[1:])
+        column = flat if array.ndim == 1 else arrow.FixedSizeListArray.from_arrays(flat, array.size // len(rows))
+        add(key, column, None if array.ndim == 1 else array.shape[1:])
     for name in explanation.methods:
         evidence = explanation[name].evidence
         prefix = f"{name}/" if len(explanation.methods) > 1 else ""
@@ -134,12 +132,12 @@ def to_arrow(explanation: Any) -> Any:
 
 
 def _is_kept(explanation: Any, key: str, array: Any, rows: int) -> bool:
-    """Arrays with a line per row, of the methods of this part."""
-    if array.ndim == 0 or array.shape[0] != rows or rows == 0 or array.dtype.kind == "b":
+    """Arrays with a line per row, of the methods of this part; inner values and predictions have arrays of their own."""
+    if rows == 0 or array.ndim == 0 or array.shape[0] != rows:
         return False
-    inner = key[len(explanation._prefix) :] if key.startswith(explanation._prefix) else key
-    if inner.startswith(("relevance/", "ledger/", "prediction/")):
-        return False
+    if key == "target":
+        return True
     every = list(explanation._core.methods)
-    others = [name for name in every if name not in explanation.methods] if len(every) > 1 else []
-    return not any(key.startswith(f"{name}/") for name in others)
+    own = next((name for name in every if key.startswith(f"{name}/")), None) if len(every) > 1 else every[0]
+    inner = key[len(own) + 1 :] if own is not None and len(every) > 1 else key
+    return own in explanation.methods and not inner.startswith(("relevance/", "ledger/", "prediction/"))

@@ -12,7 +12,7 @@ from .errors import InputError
 Port = Tuple[str, str, Optional[List[str]], bool]
 """Name, element type, sizes, whether it may be left out."""
 Value = Tuple[Optional[str], str, Any]
-"""Name of the input or None, kind (array, picture, text), value."""
+"""Name of the input or None, kind (array, table, picture, text), value (of a table the array and the names of its columns)."""
 
 
 def given(x: Any, ports: "Sequence[Port]", columns: "Sequence[str] | None" = None) -> "list[Value]":
@@ -39,13 +39,20 @@ def given(x: Any, ports: "Sequence[Port]", columns: "Sequence[str] | None" = Non
     if x is None:
         raise InputError("None is given where values for the model's inputs are needed. Give an array.")
     if is_table(x):
-        return [(name, "array", array) for name, array in table_values(x, ports, columns)]
+        return [_of_table(*found) for found in table_values(x, ports, columns)]
     if isinstance(x, Mapping):
         by_name = {port[0]: port for port in ports}
         return [item for name, value in x.items() for item in _values(value, str(name), by_name.get(str(name)))]
     if isinstance(x, tuple):
         return _in_order(x, ports)
-    return _values(x, None, _only(ports))
+    found = _values(x, None, _only(ports))
+    if columns and len(found) == 1 and found[0][1] == "array" and found[0][2].shape[-1:] == (len(columns),):
+        return [_of_table(None, found[0][2], list(columns))]
+    return found
+
+
+def _of_table(name: "str | None", array: Any, columns: "list[str] | None") -> Value:
+    return (name, "array", array) if columns is None else (name, "table", (array, columns))
 
 
 def _only(ports: "Sequence[Port]") -> "Port | None":

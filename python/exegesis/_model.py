@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Sequence
 import numpy as np
 
 from . import _core
+from ._attribute import attribute
 from ._choices import choices, target_choice
 from ._explanation import Explanation
 from ._inputs import given
@@ -176,6 +177,68 @@ class Model:
         with progress_bar(progress, ", ".join(names)) as bar:
             core = self._core.explain(call.values, names, call.choices, call.references, call.groups, bar)
         return Explanation(core)
+
+    def attribute(
+        self,
+        inputs: Any,
+        baselines: Any = None,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        method: str = "integrated-gradients",
+        n_steps: int = 50,
+        internal_batch_size: "int | None" = None,
+        return_convergence_delta: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Attributions under the keywords of captum.
+
+        Parameters
+        ----------
+        inputs : tensor or array `[batch, ...]`, or tuple of them
+            Values of the graph's inputs in order.
+        baselines : number, tensor, array, or tuple of them, optional
+            One row, or a row for each row of `inputs`; for methods that average over baselines, any number of rows. Zeros by
+            default.
+        target : int, tuple, list or tensor, optional
+            As for :meth:`explain`; captum's index into the output.
+        additional_forward_args : optional
+            Values of further inputs of the graph, which are not explained.
+        method : str
+            ``NAME[:key=value,...]``.
+        n_steps : int
+            Points of integrated gradients (Gauss-Legendre).
+        internal_batch_size : int, optional
+            Rows that run at once.
+        return_convergence_delta : bool
+            Give also, per row, the sum of the attributions less what it should be.
+        **options
+            captum's ``n_samples``, ``nt_type``, ``nt_samples``, ``stdevs``, ``sliding_window_shapes``, ``strides``,
+            ``feature_mask``, ``perturbations_per_eval``, ``abs`` and ``show_progress``, where the method has them, and what
+            :meth:`explain` takes.
+
+        Returns
+        -------
+        tensor or array, or tuple of them
+            Of the shape, type and device of `inputs`; None for inputs that are not explained. With
+            `return_convergence_delta` a pair with the deltas `[batch]`.
+
+        Notes
+        -----
+        What the model gives is explained as it is (``score="probability"``), as captum does; :meth:`explain` goes back through
+        a final softmax or sigmoid.
+        """
+        return attribute(
+            self,
+            inputs,
+            baselines,
+            target,
+            additional_forward_args,
+            method,
+            n_steps,
+            internal_batch_size,
+            return_convergence_delta,
+            options,
+        )
 
     def plan(self, x: Any, method: str = "dlbacktrace", **options: Any) -> "Page":
         """What explaining `x` would take, without running: passes, rows per batch, bytes by part.

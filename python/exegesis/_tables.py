@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from .errors import InputError
+
+Cells = Tuple[Optional[str], Any, Optional[List[str]]]
+"""Name of the input, its array, names of the array's columns."""
 
 NAMED = 8
 """Names that a message lists."""
@@ -22,7 +25,7 @@ def is_table(x: Any) -> bool:
 
 def table_values(
     x: Any, ports: "Sequence[Any]", columns: "Sequence[str] | None"
-) -> "list[tuple[str | None, np.ndarray[Any, Any]]]":
+) -> "list[Cells]":
     """Arrays by input.
 
     A model of one input `[batch, columns]` gets the columns side by side: those that the model names, else all numeric ones in
@@ -38,18 +41,18 @@ def table_values(
         return _series(x, needed, columns)
     table = _columns(x)
     if len(needed) != 1:
-        return [(port[0], _one(table, port)) for port in needed]
+        return [(port[0], _one(table, port), None) for port in needed]
     name, dtype, shape, _ = needed[0]
     if shape is not None and len(shape) != 2:
         if name in table:
-            return [(name, _one(table, needed[0]))]
+            return [(name, _one(table, needed[0]), None)]
         raise InputError(
             f'a table is given, but input "{name}" takes arrays [{", ".join(shape)}], not [rows, columns]. Give an array.'
         )
     wanted = int(shape[1]) if shape is not None and shape[1].isdigit() else None
     names = _chosen(table, name, wanted, columns)
     cells = [_numbers(table[column], column, dtype) for column in names]
-    return [(name, np.ascontiguousarray(np.stack(cells, axis=1)))]
+    return [(name, np.ascontiguousarray(np.stack(cells, axis=1)), names)]
 
 
 def _columns(x: Any) -> "dict[str, Any]":
@@ -106,18 +109,20 @@ def _one(table: "dict[str, Any]", port: Any) -> "np.ndarray[Any, Any]":
     return cells if rank == 1 else cells[:, None]
 
 
-def _series(x: Any, needed: "Sequence[Any]", columns: "Sequence[str] | None") -> "list[tuple[str | None, np.ndarray[Any, Any]]]":
+def _series(x: Any, needed: "Sequence[Any]", columns: "Sequence[str] | None") -> "list[Cells]":
     """One row of a table: its index names the columns."""
     if len(needed) != 1:
         row = {str(label): value for label, value in zip(x.index, x.to_numpy())}
         absent = [port[0] for port in needed if port[0] not in row]
         if absent:
             raise InputError(f"the row has no entry called {_listed(absent)}. Name the entries like the inputs.")
-        return [(port[0], _scalar(row[port[0]], port)) for port in needed]
+        return [(port[0], _scalar(row[port[0]], port), None) for port in needed]
     name, dtype = needed[0][:2]
     if columns and hasattr(x, "index") and all(column in x.index for column in columns):
         x = x[list(columns)]
-    return [(name, _numbers(x, str(x.name), dtype))]
+    cells = _numbers(x, str(x.name), dtype)
+    labels = [str(label) for label in x.index] if hasattr(x, "index") and needed[0][2] is not None and len(needed[0][2]) == 2 else None
+    return [(name, cells, labels)]
 
 
 def _scalar(value: Any, port: Any) -> "np.ndarray[Any, Any]":

@@ -73,7 +73,8 @@ fn port(port: &Port) -> PortTuple {
     (port.name.clone(), port.dtype.to_string(), shape, port.optional)
 }
 
-/// A value for a graph input as Python hands it over: `("array", x)`, `("picture", uint8 [height, width, 3])`, `("text", str)`.
+/// A value for a graph input as Python hands it over: `("array", x)`,
+/// `("table", (x, names of columns))`, `("picture", uint8 [height, width, 3])`, `("text", str)`.
 type ValueTuple<'py> = (Option<String>, String, Bound<'py, PyAny>);
 
 fn given(values: Vec<ValueTuple<'_>>) -> PyResult<Vec<Given>> {
@@ -83,6 +84,10 @@ fn given(values: Vec<ValueTuple<'_>>) -> PyResult<Vec<Given>> {
             let value = match kind.as_str() {
                 "text" => Value::Text(value.extract()?),
                 "picture" => Value::Picture(picture(&value)?),
+                "table" => {
+                    let (cells, columns): (Bound<'_, PyAny>, Vec<String>) = value.extract()?;
+                    Value::Table(tensor(&cells)?, columns)
+                }
                 _ => Value::Array(tensor(&value)?),
             };
             Ok(Given { name, value })

@@ -106,8 +106,8 @@ impl Explainer {
         inputs: &Inputs,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Explanation> {
-        seeds::check(&self.ports, self.model.inputs().len(), &self.request, inputs)?;
         self.check_given_target(inputs, None)?;
+        seeds::check(&self.ports, self.model.inputs().len(), &self.request, inputs)?;
         match self.request.part {
             Part::Point => return self.explain_points(inputs, progress),
             Part::Clean => {

@@ -84,11 +84,13 @@ fn load_model(
     let shared = exegesis_graph::onnx::write_shared(&graph, EXTERNAL_FROM_BYTES)?;
     let count = graph.node_count();
     drop(graph);
-    // rten packs weights on its own pool, see [`super::pool`].
-    let prepack = options.prepack == Prepack::Always && !super::pool::is_forked();
+    // rten packs weights and rewrites the graph on its own pool, see [`super::pool`].
+    let is_forked = super::pool::is_forked();
+    let prepack = options.prepack == Prepack::Always && !is_forked;
     let (weights, model) = guarded("rten", &format!("loaded \"{name}\""), count, || {
         let mut model_options = ModelOptions::with_all_ops();
         model_options.prepack_weights(prepack);
+        model_options.enable_optimization(!is_forked);
         let weights = SharedWeights::lend(shared.weights, &mut model_options);
         let model = model_options.load(shared.model);
         let model = model.map_err(|error| Error::execution(format!("rten can't load the model: {error}")))?;

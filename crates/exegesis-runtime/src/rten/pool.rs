@@ -1,7 +1,8 @@
 //! The threads that programs run on where no number of threads is asked for.
 //!
 //! rten keeps one pool. Threads do not live on in a forked process: there that pool has nobody who would work, and waiting
-//! for it never ends. A forked process therefore gets a pool of its own here.
+//! for it never ends. A forked process therefore gets a pool of its own here. What rten does on its own pool whoever asks,
+//! packing weights and rewriting graphs, is left out there: programs of forked processes are a little slower, not different.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};

@@ -141,7 +141,7 @@ impl Explainer {
         let part = work(rows, samples.per_row(), splits);
         let sized = match splits {
             true => own_rows(self, inputs, &part[..part.len().min(CHUNK)])?,
-            false => inputs.clone(),
+            false => self.without_target(inputs).unwrap_or_else(|| inputs.clone()),
         };
         let sized = self.with_blanks(&program, sized)?;
         let plan = self.points_plan(&program, &samples, rows, &sized);
@@ -165,7 +165,7 @@ impl Explainer {
         let work = work(rows, samples.per_row(), splits);
         let inputs = match splits {
             true => own_rows(self, inputs, &work[..work.len().min(CHUNK)])?,
-            false => inputs.clone(),
+            false => self.without_target(inputs).unwrap_or_else(|| inputs.clone()),
         };
         let request = self.request.at_point(clean.explained());
         let (program, _) = self.program(&request, self.model.inputs(), &inputs)?;
@@ -239,7 +239,11 @@ impl Explainer {
     }
 
     fn rows_of(&self, shared: &Shared<'_>, part: &[(usize, usize)]) -> Result<Inputs> {
-        if shared.splits { own_rows(self, shared.inputs, part) } else { Ok(shared.inputs.clone()) }
+        if shared.splits {
+            return own_rows(self, shared.inputs, part);
+        }
+        // A target that is given row by row comes with what the program adds.
+        Ok(self.without_target(shared.inputs).unwrap_or_else(|| shared.inputs.clone()))
     }
 
     /// The inputs of the program: those of the model, and what differs from point to point.

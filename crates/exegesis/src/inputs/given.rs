@@ -2,10 +2,11 @@
 
 use ::image::DynamicImage;
 use exegesis_graph::Tensor;
+use exegesis_report::InputView;
 use exegesis_runtime::Port;
 
 use super::bind::{self, Bound, Piece};
-use super::{ReadInputs, ReadOptions, describe_ports, stack};
+use super::{Input, ReadInputs, ReadOptions, describe_ports, stack};
 use crate::{Error, Remarks, Result};
 
 /// A value for one graph input.
@@ -13,6 +14,8 @@ use crate::{Error, Remarks, Result};
 pub enum Value {
     /// An array, batch axis first.
     Array(Tensor),
+    /// An array `[rows, columns]` whose columns have names.
+    Table(Tensor, Vec<String>),
     /// A picture of any size, preprocessed as the options say.
     Picture(DynamicImage),
     /// A text, read by the tokenizer of the options.
@@ -77,14 +80,14 @@ pub fn bind_values(ports: &[Port], values: Vec<Given>, options: &ReadOptions) ->
                 (port, bind::picture_input(port, &picture, options, &mut remarks)?)
             }
             Value::Array(tensor) => {
-                let port = candidates.first().ok_or_else(|| {
-                    Error::input(format!(
-                        "there are more arrays than inputs; the model's inputs are {}. Give one array for each.",
-                        describe_ports(ports)
-                    ))
-                })?;
+                let port = candidates.first().ok_or_else(|| left_over(ports))?;
                 left.retain(|i| ports.get(*i).is_none_or(|own| own.name != port.name));
                 (*port, bind::array_input(port, tensor, &mut remarks)?)
+            }
+            Value::Table(tensor, columns) => {
+                let port = candidates.first().ok_or_else(|| left_over(ports))?;
+                left.retain(|i| ports.get(*i).is_none_or(|own| own.name != port.name));
+                (*port, named(bind::array_input(port, tensor, &mut remarks)?, &columns))
             }
             Value::Text(_) => continue,
         };
@@ -100,4 +103,21 @@ pub fn bind_values(ports: &[Port], values: Vec<Given>, options: &ReadOptions) ->
         runs = runs.into_iter().map(|run| reader.describe(run)).collect::<Result<_>>()?;
     }
     Ok(ReadInputs { runs, remarks })
+}
+
+fn left_over(ports: &[Port]) -> Error {
+    Error::input(format!(
+        "there are more arrays than inputs; the model's inputs are {}. Give one array for each.",
+        describe_ports(ports)
+    ))
+}
+
+/// The input, drawn as a table with these columns.
+fn named(mut input: Input, columns: &[String]) -> Input {
+    if input.tensor.rank() == 2 && input.tensor.shape().get(1) == Some(&columns.len()) {
+        let cells = input.tensor.to_f64().unwrap_or_default();
+        let rows = cells.chunks(columns.len().max(1));
+        input.views = rows.map(|row| InputView::columns(columns.to_vec(), row)).collect();
+    }
+    input
 }
