@@ -155,13 +155,10 @@ def _run(
     }
     if contest["limit"] is not None and contest["limit"] < 1:
         raise UsageError(f"limit={contest['limit']} leaves no samples. Give at least 1.")
-    baseline = options.pop("baseline", None)
-    choices = dict(model._choices(target=chosen.get("target"), **options))
-    if baseline is not None:
-        if not isinstance(baseline, (str, int, float)):
-            raise UsageError("a comparison takes one baseline for all samples. Give zeros, mean, blur or a number.")
-        choices["baseline"] = str(baseline)
-    values = [] if paths else given(data, ports)
+    if not isinstance(options.get("baseline", ""), (str, int, float)):
+        raise UsageError("a comparison takes one baseline for all samples. Give zeros, mean, blur or a number.")
+    choices = model._choices(target=chosen.get("target"), **options)
+    values = [] if paths else given(data, ports, model._core.columns)
     masks = [] if chosen.get("masks") is None else _named(chosen["masks"], ports, "masks")
     with progress_bar(chosen.get("progress"), "compare") as bar:
         return Comparison(model._core.compare(contest, choices, values, paths, masks, saved, bar))
