@@ -38,7 +38,8 @@ def from_callable(
         Arrays, tensors, DataFrames and lists of numbers are understood. It is called from one thread at a time, which is not
         the main thread; an exception that it raises is raised by ``explain``.
     inputs : array, DataFrame, str or list of str, dict of arrays, int or tuple of int
-        A few rows that ``predict`` can be called with, batch axis first; it is called once with two of them. They say what it takes:
+        A few rows that ``predict`` can be called with, batch axis first; it is called once with two of them. They say what it
+        takes:
 
         - array: an array of its element type and of its sizes behind the batch axis; whole numbers become ``float64``.
         - DataFrame: a DataFrame with the same columns, all of them ``float64``.
@@ -49,9 +50,10 @@ def from_callable(
         - int or tuple of int: sizes of a row of ``float64``, such as the number of columns; called with zeros.
     outputs : {"auto", "probabilities", "independent-probabilities", "logits", "values"}
         What the scores mean. What is explained is always the score itself; ``auto`` takes one column as values, several as
-        probabilities if they are such for the rows in ``inputs``, else as logits. Probabilities (which sum to 1 in each row; of one
-        column that of the second of two outcomes) are explained as they are unless ``score="logit"`` asks for ``ln p``, of one column ``ln p - ln (1 - p)``. Logits are
-        scores before a softmax, of one column before a sigmoid. Values are any numbers, such as prices.
+        probabilities if they are such for the rows in ``inputs``, else as logits. Probabilities (which sum to 1 in each row; of
+        one column that of the second of two outcomes) are explained as they are unless ``score="logit"`` asks for ``ln p``, of
+        one column ``ln p - ln (1 - p)``. Logits are scores before a softmax, of one column before a sigmoid. Values are any
+        numbers, such as prices.
     labels : list of str, optional
         Names of the classes.
     columns : list of str, optional
@@ -125,7 +127,9 @@ class _Taken:
         if self.columns is not None:
             shape = next(iter(arrays.values())).shape
             if self.kind == "dict" or len(shape) != 2 or shape[1] != len(self.columns):
-                raise UsageError(f"{len(self.columns)} columns are named, and the rows have the shape {list(shape[1:])}. Name each column once.")
+                raise UsageError(
+                    f"{len(self.columns)} columns are named, and the rows have the shape {list(shape[1:])}. Name each column once."
+                )
             if self.kind == "array":
                 self.kind, self._frame_columns = "frame", list(columns or [])
         # Two rows tell a function that mixes up its axes.

@@ -72,12 +72,13 @@ def _stacked(column: Any, name: str, first: int) -> np.ndarray:
         odd = np.flatnonzero(sizes != size)
         if len(odd):
             raise InputError(
-                f'column "{name}" has lists of different lengths: {size} in row {first}, {sizes[odd[0]]} in row {first + odd[0]}. '
-                "Pad them, or give a table for each length."
+                f'column "{name}" has lists of different lengths: {size} in row {first}, {sizes[odd[0]]} in row '
+                f"{first + odd[0]}. Pad them, or give a table for each length."
             )
     if inner.null_count:
         at = int(np.flatnonzero(inner.is_null().to_numpy(zero_copy_only=False))[0])
-        raise InputError(f'column "{name}" has a null in the list of row {first + at // max(size, 1)}. Fill it first, or leave the row out.')
+        row = first + at // max(size, 1)
+        raise InputError(f'column "{name}" has a null in the list of row {row}. Fill it first, or leave the row out.')
     values = numbers(inner, name, first)
     return values.reshape(rows, size, *values.shape[1:])
 
@@ -125,3 +126,25 @@ def keys_of(columns: "Sequence[Any]") -> "list[int]":
         else:
             parts.append([str(value).encode() for value in column])
     return [int.from_bytes(hashlib.blake2b(b"\0".join(row), digest_size=8).digest(), "little") for row in zip(*parts)]
+
+
+def zeros(dtype: Any, size: int) -> Any:
+    """A column with one row of zeros, or of a word."""
+    pa = arrow()
+    types = pa.types
+    if isinstance(dtype, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(dtype, zeros(dtype.storage_type, size))
+    if types.is_dictionary(dtype):
+        return pa.DictionaryArray.from_arrays(pa.array([0], dtype.index_type), zeros(dtype.value_type, size))
+    if types.is_fixed_size_list(dtype):
+        return pa.FixedSizeListArray.from_arrays(_repeated(zeros(dtype.value_type, size), dtype.list_size), dtype.list_size)
+    if is_list(dtype):
+        return pa.array([_repeated(zeros(dtype.value_type, 1), size).to_pylist()], type=dtype)
+    if is_text(dtype):
+        return pa.array(["word"], type=dtype)
+    return pa.array([0], type=pa.int64()).cast(dtype) if not types.is_decimal(dtype) else pa.array([0], type=dtype)
+
+
+def _repeated(column: Any, count: int) -> Any:
+    pa = arrow()
+    return pa.concat_arrays([column] * count) if count else column.slice(0, 0)

@@ -207,6 +207,18 @@ class Model:
         """
         return Page(*self._core.inspect(method, self._choices(**options), every_node))
 
+    def compare(self, data: Any, methods: "str | Sequence[str]", metrics: Any = None, **choices: Any) -> Any:
+        """Compare methods by metrics on samples; see :func:`exegesis.compare`."""
+        from ._compare import compare
+
+        return compare(self, data, methods, metrics, **choices)
+
+    def evaluate(self, data: Any, attributions: Any, metrics: Any = None, **choices: Any) -> Any:
+        """Judge maps of any tool; see :func:`exegesis.evaluate`."""
+        from ._compare import evaluate
+
+        return evaluate(self, data, attributions, metrics, **choices)
+
     def explain_table(self, table: Any, columns: Any = None, method: Any = "dlbacktrace", **choices: Any) -> Any:
         """Explain every row of an Arrow table or a DataFrame; see :func:`exegesis.arrow.explain_table`."""
         from . import arrow

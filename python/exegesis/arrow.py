@@ -15,6 +15,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from . import _columns as col
+from ._arrow_results import columns_of
 from ._model import Model, load
 from ._progress import progress_bar
 from .errors import InputError, UsageError
@@ -47,8 +48,8 @@ class BatchExplainer:
     batch_rows : int, optional
         Rows that are explained at once, and that an output batch has at most.
     row_key : str, optional
-        Random methods draw other numbers for each row. By default they depend on the number of the row in the table; with the name
-        of a column (whole numbers or strings) on its value; with :data:`BY_CONTENT` on all values of the row.
+        Random methods draw other numbers for each row. By default they depend on the number of the row in the table; with the
+        name of a column (whole numbers or strings) on its value; with :data:`BY_CONTENT` on all values of the row.
 
     Notes
     -----
@@ -58,7 +59,8 @@ class BatchExplainer:
     - ``attribution/COLUMN``, float32, of an input of several columns;
     - ``attribution/INPUT``, (nested) fixed-size lists of float32 of the input's shape; of texts lists, with the pieces of the
       text in ``pieces/INPUT``; with several methods each begins with ``METHOD/``, and so do ``sum`` and ``base_value``;
-    - ``prediction`` int64, ``label`` string, ``score`` and ``probability`` float64 of what the model says, null where it has none;
+    - ``prediction`` int64, ``label`` string, ``score`` and ``probability`` float64 of what the model says, null where there is
+      none;
     - ``target`` int64, the class that is explained, or a list where it is a position;
     - ``sum`` float64 of the attributions, ``base_value`` float64 of methods that have one.
     """
@@ -122,11 +124,11 @@ class BatchExplainer:
         """The schema of what comes out for batches of the schema ``given``; a row of zeros is explained to know it."""
         pa = col.arrow()
         used = set(_flat(self._inputs(given).values()))
-        fields = [(f.name, _zero(f.type, self._size(f, given)) if f.name in used else None) for f in given]
+        fields = [(f.name, col.zeros(f.type, self._size(f, given)) if f.name in used else None) for f in given]
         arrays = [pa.nulls(1, given.field(name).type) if value is None else value for name, value in fields]
         key = [given.get_field_index(self._key)] if self._key not in (None, BY_CONTENT) else []
         for at in key:
-            arrays[at] = _zero(given.field(at).type, 1)
+            arrays[at] = col.zeros(given.field(at).type, 1)
         return self.explain(pa.RecordBatch.from_arrays(arrays, schema=pa.schema(list(given)))).schema
 
     def explain(self, batch: Any, first: int = 0) -> Any:
@@ -142,7 +144,7 @@ class BatchExplainer:
         x = text if text is not None and len(values) == 1 else values
         core = explain_rows(model._for(x), x, self._methods, self._target, self._row_keys(batch, taken, first), self._options)
         columns = {name: batch.column(name) for name in self._kept(batch.schema)}
-        columns.update(results(core, plan, batch.num_rows))
+        columns.update(columns_of(core, plan, batch.num_rows))
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
     def _kept(self, schema: Any) -> "list[str]":
@@ -159,7 +161,8 @@ class BatchExplainer:
             plan = {}
             for name, columns in self._columns.items():
                 if name not in names and not (len(self._columns) == 1 and _reads_texts(self.model)):
-                    raise UsageError(f'the model has no input "{name}"; its inputs are {", ".join(names)}. Use one of these names.')
+                    known = ", ".join(names)
+                    raise UsageError(f'the model has no input "{name}"; its inputs are {known}. Use one of these names.')
                 plan[name] = [columns] if isinstance(columns, str) else list(columns)
         else:
             if len(ports) != 1 and not _reads_texts(self.model):
@@ -169,7 +172,8 @@ class BatchExplainer:
             if columns is None:
                 own = self.model._core.columns or []
                 spare = {self._key, *([] if self._keep == "all" else self._keep or [])}
-                columns = own if own and all(n in schema.names for n in own) else [n for n in schema.names if n not in spare] or schema.names
+                left = [name for name in schema.names if name not in spare] or schema.names
+                columns = own if own and all(name in schema.names for name in own) else left
             plan = {ports[0][0]: list(columns)}
         for columns in plan.values():
             if not columns:
@@ -191,12 +195,13 @@ class BatchExplainer:
             return parts[0], parts
         for part, column in zip(parts, columns):
             if part.ndim > 1:
-                raise UsageError(f'column "{column}" holds lists, and stands beside others for the input "{name}". Give it alone.')
+                raise UsageError(f'column "{column}" holds lists, and stands beside others for "{name}". Give it alone.')
         sizes = [int(size) if str(size).isdigit() else None for size in (port[2] or [])[1:]]
         whole = np.stack(parts, axis=1) if sizes or len(parts) > 1 else parts[0]
         width = np.prod([size for size in sizes if size is not None]) if sizes else 1
         if None not in sizes and width != len(columns):
-            raise InputError(f'{len(columns)} columns are given for the input "{name}", which takes {width}. Name them with `columns`.')
+            given = f'{len(columns)} columns are given for the input "{name}", which takes {width}'
+            raise InputError(f"{given}. Name them with `columns`.")
         return (whole.reshape(len(whole), *sizes) if None not in sizes and sizes else whole), parts
 
     def _row_keys(self, batch: Any, taken: "list[Any]", first: int) -> "list[int]":
@@ -264,13 +269,16 @@ def explain_table(
         if isinstance(table, pa.Table):
             return found
         batches = found.combine_chunks().to_batches()
-        return batches[0] if batches else pa.RecordBatch.from_arrays([c.combine_chunks() for c in found.columns], schema=found.schema)
+        none = [pa.array([], type=field.type) for field in found.schema]
+        return batches[0] if batches else pa.RecordBatch.from_arrays(none, schema=found.schema)
     if hasattr(table, "iloc") and hasattr(table, "to_dict"):
-        found = explain_table(model, pa.Table.from_pandas(table, preserve_index=False), columns, method, progress=progress, **choices)
+        whole = pa.Table.from_pandas(table, preserve_index=False)
+        found = explain_table(model, whole, columns, method, progress=progress, **choices)
         frame = found.to_pandas()
         frame.index = table.index
         return frame
-    raise InputError(f"a table of {type(table).__module__}.{type(table).__qualname__} is not understood. Give one of pyarrow or pandas.")
+    kind = f"{type(table).__module__}.{type(table).__qualname__}"
+    raise InputError(f"a table of {kind} is not understood. Give one of pyarrow or pandas.")
 
 
 def _reader(explainer: BatchExplainer, reader: Any) -> Any:
@@ -295,44 +303,6 @@ def explain_rows(
     return model.explain(x, methods, target=target, progress=False, row_keys=keys, **options)
 
 
-def results(explanation: Any, plan: "dict[str, list[str]]", rows: int) -> "dict[str, Any]":
-    """The columns of an explanation."""
-    pa = col.arrow()
-    summary, arrays = explanation.summary, explanation.arrays
-    several = len(summary["methods"]) > 1
-    columns: "dict[str, Any]" = {}
-    told = summary["rows"]
-    if len(told) != rows:
-        raise InputError(f"the model explained {len(told)} of {rows} rows: it can't tell the rows of a batch apart. Set batch_rows=1.")
-    for method in summary["methods"]:
-        prefix = f"{method['key']}/" if several else ""
-        for entry in method["attributions"]:
-            name = entry["input"]
-            values = arrays[f"{prefix}attribution/{name}"]
-            given = plan.get(name, [])
-            pieces = explanation._core.pieces(name)
-            if pieces is not None:
-                if f"pieces/{name}" not in columns:
-                    columns[f"pieces/{name}"] = pa.array(pieces, type=pa.list_(pa.string()))
-                cut = [row[: len(own)].astype("float32") for row, own in zip(values, pieces)]
-                columns[f"{prefix}attribution/{name}"] = pa.array(cut, type=pa.list_(pa.float32()))
-            elif len(given) > 1 and values.size == rows * len(given):
-                for at, column in enumerate(given):
-                    columns[f"{prefix}attribution/{column}"] = pa.array(values.reshape(rows, -1)[:, at], type=pa.float32())
-            else:
-                columns[f"{prefix}attribution/{name}"] = col.list_column(values, pa.float32())
-        sums = [(row["methods"][method["key"]] if several else row)["sum"] for row in told]
-        columns[f"{prefix}sum"] = pa.array(sums, type=pa.float64())
-        if f"{prefix}base_value" in arrays:
-            columns[f"{prefix}base_value"] = pa.array(arrays[f"{prefix}base_value"], type=pa.float64())
-    for key, dtype in (("index", pa.int64()), ("label", pa.string()), ("score", pa.float64()), ("probability", pa.float64())):
-        name = "prediction" if key == "index" else key
-        columns[name] = pa.array([(row["prediction"] or {}).get(key) for row in told], type=dtype)
-    if "target" in arrays:
-        columns["target"] = col.list_column(arrays["target"], pa.int64())
-    return columns
-
-
 def _reads_texts(model: Model) -> bool:
     return hasattr(model, "_predict") or model._core.has_tokenizer
 
@@ -346,25 +316,3 @@ def _known(schema: Any, name: str) -> None:
 def _flat(lists: "Iterable[list[str]]") -> "Iterator[str]":
     for names in lists:
         yield from names
-
-
-def _zero(dtype: Any, size: int) -> Any:
-    """A column with one row of zeros, or of a word."""
-    pa = col.arrow()
-    types = pa.types
-    if isinstance(dtype, pa.BaseExtensionType):
-        return pa.ExtensionArray.from_storage(dtype, _zero(dtype.storage_type, size))
-    if types.is_dictionary(dtype):
-        return pa.DictionaryArray.from_arrays(pa.array([0], dtype.index_type), _zero(dtype.value_type, size))
-    if types.is_fixed_size_list(dtype):
-        return pa.FixedSizeListArray.from_arrays(_repeated(_zero(dtype.value_type, size), dtype.list_size), dtype.list_size)
-    if col.is_list(dtype):
-        return pa.array([_repeated(_zero(dtype.value_type, 1), size).to_pylist()], type=dtype)
-    if col.is_text(dtype):
-        return pa.array(["word"], type=dtype)
-    return pa.array([0], type=pa.int64()).cast(dtype) if not types.is_decimal(dtype) else pa.array([0], type=dtype)
-
-
-def _repeated(column: Any, count: int) -> Any:
-    pa = col.arrow()
-    return pa.concat_arrays([column] * count) if count else column.slice(0, 0)

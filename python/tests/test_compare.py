@@ -92,7 +92,7 @@ def test_maps_of_other_tools_are_judged_as_the_same_maps_are():
     turned = judged.values[judged.methods.index("wrong sign")]
     np.testing.assert_allclose(turned[2], c.values[0, 2], atol=1e-9)
     assert np.abs(turned[1] - c.values[0, 1]).max() > 0.01
-    whole = xg.evaluate(model, x, e, METRICS, controls="none")
+    whole = model.evaluate(x, e, METRICS, controls="none")
     np.testing.assert_allclose(whole.values[whole.methods.index("input-x-gradient")], c.values[0], atol=1e-9)
 
 
