@@ -9,7 +9,7 @@ import numpy as np
 
 from . import _core
 from ._model import Model
-from ._scores import check_labels, scores
+from ._scores import check_labels, meaning, scores
 from ._texts import TextModel
 from .errors import InputError, UsageError
 
@@ -20,7 +20,7 @@ def from_callable(
     predict: "Callable[[Any], Any]",
     inputs: Any,
     *,
-    outputs: str = "probabilities",
+    outputs: str = "auto",
     labels: "Sequence[str] | None" = None,
     columns: "Sequence[str] | None" = None,
     name: "str | None" = None,
@@ -37,8 +37,9 @@ def from_callable(
         Called with rows as ``inputs`` has them, and returns scores: an array ``[rows, classes]``, or ``[rows]`` for one score.
         Arrays, tensors, DataFrames and lists of numbers are understood. It is called from one thread at a time, which is not
         the main thread; an exception that it raises is raised by ``explain``.
-    inputs : array, DataFrame, str or list of str, or dict of arrays
-        A few rows that ``predict`` can be called with, batch axis first; called once with two of them. They say what it takes:
+    inputs : array, DataFrame, str or list of str, dict of arrays, int or tuple of int
+        A few rows that ``predict`` can be called with, batch axis first; it is called once with two of them. They say what it
+        takes:
 
         - array: an array of its element type and of its sizes behind the batch axis; whole numbers become ``float64``.
         - DataFrame: a DataFrame with the same columns, all of them ``float64``.
@@ -46,10 +47,13 @@ def from_callable(
           text; values have a place for the beginning of the text and one for each word.
         - dict: a dict of arrays. A single array of whole numbers called ``input_ids``, ``tokens``, ``ids`` or ``token_ids`` holds
           token ids, ``[rows, tokens]`` of any length; others of whole numbers, such as a mask, stay as they are.
-    outputs : {"probabilities", "independent-probabilities", "logits", "values"}
-        What the scores mean. Probabilities (which sum to 1 in each row; of one column that of the second of two outcomes)
-        are explained as they are, unless ``score="logit"`` asks for ``ln p``, of one column ``ln p - ln (1 - p)``. Logits are
-        scores before a softmax, of one column before a sigmoid. Values are any numbers, such as prices.
+        - int or tuple of int: sizes of a row of ``float64``, such as the number of columns; called with zeros.
+    outputs : {"auto", "probabilities", "independent-probabilities", "logits", "values"}
+        What the scores mean. What is explained is always the score itself; ``auto`` takes one column as values, several as
+        probabilities if they are such for the rows in ``inputs``, else as logits. Probabilities (which sum to 1 in each row; of
+        one column that of the second of two outcomes) are explained as they are unless ``score="logit"`` asks for ``ln p``, of
+        one column ``ln p - ln (1 - p)``. Logits are scores before a softmax, of one column before a sigmoid. Values are any
+        numbers, such as prices.
     labels : list of str, optional
         Names of the classes.
     columns : list of str, optional
@@ -79,13 +83,19 @@ def from_callable(
     """
     if not callable(predict):
         raise UsageError(f"{type(predict).__name__} can't be called. Give a function, such as classifier.predict_proba.")
+    if isinstance(inputs, (int, tuple)) and not isinstance(inputs, bool):
+        sizes = (inputs,) if isinstance(inputs, int) else inputs
+        if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
+            raise UsageError(f"inputs={inputs!r} is no size of a row. Give whole numbers from 1, or a few rows.")
+        inputs = np.zeros((2, *sizes))
     called = str(name or getattr(predict, "__qualname__", None) or type(predict).__name__)
     names = list(map(str, labels)) if labels is not None else []
     if isinstance(inputs, str) or (isinstance(inputs, list) and inputs and all(isinstance(i, str) for i in inputs)):
         return TextModel(predict, [inputs] if isinstance(inputs, str) else inputs, outputs, names, called)
     taken = _Taken(inputs, columns)
     answer = lambda rows: scores(predict(taken.restore(rows)), taken.count(rows), called)  # noqa: E731
-    width = answer(taken.example).shape[1]
+    found = answer(taken.example)
+    width, outputs = found.shape[1], meaning(outputs, found)
     check_labels(names, width)
     ports = taken.ports()
     return Model(
@@ -117,7 +127,9 @@ class _Taken:
         if self.columns is not None:
             shape = next(iter(arrays.values())).shape
             if self.kind == "dict" or len(shape) != 2 or shape[1] != len(self.columns):
-                raise UsageError(f"{len(self.columns)} columns are named, and the rows have the shape {list(shape[1:])}. Name each column once.")
+                raise UsageError(
+                    f"{len(self.columns)} columns are named, and the rows have the shape {list(shape[1:])}. Name each column once."
+                )
             if self.kind == "array":
                 self.kind, self._frame_columns = "frame", list(columns or [])
         # Two rows tell a function that mixes up its axes.

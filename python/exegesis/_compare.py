@@ -155,13 +155,10 @@ def _run(
     }
     if contest["limit"] is not None and contest["limit"] < 1:
         raise UsageError(f"limit={contest['limit']} leaves no samples. Give at least 1.")
-    baseline = options.pop("baseline", None)
-    choices = dict(model._choices(target=chosen.get("target"), **options))
-    if baseline is not None:
-        if not isinstance(baseline, (str, int, float)):
-            raise UsageError("a comparison takes one baseline for all samples. Give zeros, mean, blur or a number.")
-        choices["baseline"] = str(baseline)
-    values = [] if paths else given(data, ports)
+    if not isinstance(options.get("baseline", ""), (str, int, float)):
+        raise UsageError("a comparison takes one baseline for all samples. Give zeros, mean, blur or a number.")
+    choices = model._choices(target=chosen.get("target"), **options)
+    values = [] if paths else given(data, ports, model._core.columns)
     masks = [] if chosen.get("masks") is None else _named(chosen["masks"], ports, "masks")
     with progress_bar(chosen.get("progress"), "compare") as bar:
         return Comparison(model._core.compare(contest, choices, values, paths, masks, saved, bar))
@@ -186,7 +183,8 @@ def _column(frame: Any, name: str) -> "tuple[Any, Any]":
     if not hasattr(frame, "columns") or not hasattr(frame, "drop"):
         raise UsageError(f'labels="{name}" names a column, and the data have none. Give the classes themselves.')
     if name not in frame.columns:
-        raise UsageError(f'the data have no column "{name}"; its columns are {", ".join(map(str, frame.columns))}. Give one of them.')
+        known = ", ".join(map(str, frame.columns))
+        raise UsageError(f'the data have no column "{name}"; its columns are {known}. Give one of them.')
     return frame.drop(columns=[name]), list(frame[name])
 
 
@@ -212,7 +210,7 @@ def _named(arrays: Any, ports: "list[tuple[Any, ...]]", what: str) -> "list[tupl
         return [(str(name), _array(array)) for name, array in arrays.items()]
     if len(ports) != 1:
         names = ", ".join(port[0] for port in ports)
-        raise UsageError(f"the model has several inputs ({names}). Give the {what} as a dict with an array for each that is meant.")
+        raise UsageError(f"the model has several inputs ({names}). Give the {what} as a dict with an array for each.")
     return [(ports[0][0], _array(arrays))]
 
 

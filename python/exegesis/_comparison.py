@@ -61,8 +61,8 @@ class Comparison:
         Parameters
         ----------
         by : {"metric", "sample"}
-            ``"metric"``: a row per method and metric, with ``mean`` over ``n`` samples, its 95 % bootstrap interval from ``low`` to
-            ``high``, ``rank`` among methods (1 is best), whether it ``beats_random`` (p < .05), and ``excluded`` samples.
+            ``"metric"``: a row per method and metric, with ``mean`` over ``n`` samples, its 95 % bootstrap interval from ``low``
+            to ``high``, ``rank`` among methods (1 is best), whether it ``beats_random`` (p < .05), and ``excluded`` samples.
             ``"sample"``: a row per method, metric and sample with the ``value``, or the ``reason`` why there is none.
         """
         record, summary = self.json["comparison"], self.json["summary"]
@@ -174,7 +174,8 @@ class Comparison:
                 body += f"<td title='{about}' style='{weight}'>{text}</td>"
             body += "</tr>"
         said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.verdict)
-        return f"<div>{said}<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>{self._core.ranks(760.0) or ''}</div>"
+        table = f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<div>{said}{table}{self._core.ranks(760.0) or ''}</div>"
 
     def __repr__(self) -> str:
         samples = len(self.json["comparison"]["samples"])

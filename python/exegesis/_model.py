@@ -124,6 +124,7 @@ class Model:
         players: Any = None,
         tokenizer: Any = None,
         progress: "bool | None" = None,
+        row_keys: "Sequence[int] | None" = None,
         **options: Any,
     ) -> Explanation:
         """Explain every row of an input.
@@ -149,10 +150,12 @@ class Model:
             As for :func:`load`, for this call.
         progress : bool, optional
             Show a progress bar; by default for work that takes more than a second or two.
+        row_keys : sequence of int, optional
+            What the random numbers of each row depend on; by default its place among the rows.
         **options
             ``labels`` (names of the classes, or a file of them), ``task``, ``score`` ("logit" or "probability"), ``explain``
             (names of inputs), ``output_name``, ``nodes`` ("all" or names: keep their relevance), ``per_dim``, ``on_missing_rule``,
-            ``threshold``, ``step``, ``preprocess`` (of pictures: text or dict), ``runtime``, ``threads``, ``seed``, ``batch``
+            ``threshold``, ``step``, ``preprocess`` (of pictures: text or dict), ``runtime``, ``device``, ``threads``, ``seed``, ``batch``
             (rows), ``memory`` (bytes, or "4G").
 
         Returns
@@ -175,7 +178,7 @@ class Model:
         names = _method_names(method)
         call = self._call(x, dict(options, target=target, baseline=baseline, players=players))
         with progress_bar(progress, ", ".join(names)) as bar:
-            core = self._core.explain(call.values, names, call.choices, call.references, call.groups, bar)
+            core = self._core.explain(call.values, names, call.choices, call.references, call.groups, bar, row_keys)
         return Explanation(core)
 
     def attribute(
@@ -266,6 +269,24 @@ class Model:
             What ``exegesis inspect`` prints; printed a text, by key what ``--json`` holds.
         """
         return Page(*self._core.inspect(method, self._choices(**options), every_node))
+
+    def compare(self, data: Any, methods: "str | Sequence[str]", metrics: Any = None, **choices: Any) -> Any:
+        """Compare methods by metrics on samples; see :func:`exegesis.compare`."""
+        from ._compare import compare
+
+        return compare(self, data, methods, metrics, **choices)
+
+    def evaluate(self, data: Any, attributions: Any, metrics: Any = None, **choices: Any) -> Any:
+        """Judge maps of any tool; see :func:`exegesis.evaluate`."""
+        from ._compare import evaluate
+
+        return evaluate(self, data, attributions, metrics, **choices)
+
+    def explain_table(self, table: Any, columns: Any = None, method: Any = "dlbacktrace", **choices: Any) -> Any:
+        """Explain every row of an Arrow table or a DataFrame; see :func:`exegesis.arrow.explain_table`."""
+        from . import arrow
+
+        return arrow.explain_table(self, table, columns, method, **choices)
 
     def compile(self, method: str, path: "str | os.PathLike[str]", *, target: Any = None, **options: Any) -> str:
         """Write a standard ONNX file that predicts and explains.

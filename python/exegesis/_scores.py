@@ -37,3 +37,13 @@ def check_labels(labels: "list[str]", width: int) -> None:
 
 def _what(found: Any) -> str:
     return f"{type(found).__module__}.{type(found).__qualname__}".replace("builtins.", "")
+
+
+def meaning(outputs: str, found: np.ndarray) -> str:
+    """What scores mean, told from some of them where ``outputs`` is ``"auto"``."""
+    if outputs != "auto":
+        return outputs
+    if found.shape[1] == 1:
+        return "values"
+    is_probability = found.min() >= 0 and np.abs(found.sum(axis=1) - 1).max() <= 1e-4
+    return "probabilities" if is_probability else "logits"

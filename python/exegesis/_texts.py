@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _core
 from ._model import Model
-from ._scores import check_labels, scores
+from ._scores import check_labels, meaning, scores
 from .errors import InputError, UsageError
 
 # A word with what stands before it, so that texts are put together again as they were.
@@ -26,9 +26,10 @@ class TextModel(Model):
     def __init__(
         self, predict: "Callable[[list[str]], Any]", examples: "Sequence[str]", outputs: str, labels: "list[str]", name: str
     ) -> None:
-        self._predict, self._outputs, self._labels, self._name = predict, outputs, labels, name
+        self._predict, self._labels, self._name = predict, labels, name
         example = (list(examples) * 2)[:2]
-        self._width = scores(predict(example), len(example), name).shape[1]
+        found = scores(predict(example), len(example), name)
+        self._width, self._outputs = found.shape[1], meaning(outputs, found)
         check_labels(labels, self._width)
         super().__init__(self._model(example)._core)
 

@@ -59,7 +59,7 @@ def test_pictures_are_explained_where_the_function_looks(method):
     e = model.explain(np.ones((2, 1, 16, 16), "float32"), method=method, players="patch:4", baseline=0)
     inside = e.values[:, :, 4:8, 8:12]
     assert inside.min() > np.delete(e.values.reshape(2, -1), np.arange(256).reshape(16, 16)[4:8, 8:12].ravel(), axis=1).max()
-    assert "image/svg+xml" in e._repr_html_()
+    assert "svg" in e._repr_html_()
 
 
 def test_token_ids_are_given_as_ids():
@@ -160,6 +160,21 @@ def test_wrong_choices_are_refused():
         xg.from_callable(predict, np.zeros((0, 3)))
     with pytest.raises(xg.errors.UsageError, match="function"):
         xg.from_callable(predict, ROWS).compile("occlusion", "never.onnx")
+
+
+def test_what_scores_mean_is_told_from_some_of_them():
+    def probability(e):
+        return e.prediction[0].get("probability")
+
+    one = xg.from_callable(lambda x: x[:, 0], 3).explain(ROWS, method="occlusion")
+    assert probability(one) is None and one.prediction[0]["score"] == 1
+    shares = xg.from_callable(predict, (3,)).explain(ROWS, method="occlusion")
+    assert abs(probability(shares) - predict(ROWS)[0].max()) < 1e-6
+    np.testing.assert_array_equal(shares.values, xg.from_callable(predict, ROWS, outputs="probabilities").explain(ROWS, method="occlusion").values)
+    logits = xg.from_callable(lambda x: x @ WEIGHTS, ROWS).explain(ROWS, method="occlusion")
+    assert abs(logits.prediction[0]["score"] - (ROWS @ WEIGHTS)[0].max()) < 1e-6
+    with pytest.raises(xg.errors.UsageError, match="size of a row"):
+        xg.from_callable(predict, 0)
 
 
 def test_no_call_has_more_rows_than_batch_says():

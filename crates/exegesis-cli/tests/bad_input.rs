@@ -204,7 +204,7 @@ fn wrong_options() {
     explain(&["--explain", "nope"], 2, "nope");
     explain(&["--task", "nope"], 2, "nope");
     explain(&["--score", "nope"], 2, "nope");
-    explain(&["--save", "a.parquet"], 2, "not built");
+    explain(&["--save", "no/such/folder/a.parquet"], 2, "no/such/folder");
     explain(&["--save", "a.xyz"], 2, "xyz");
     explain(&["--save", "no/such/folder/a.npz"], 2, "no/such/folder");
     explain(&["--row", "5"], 3, "5");

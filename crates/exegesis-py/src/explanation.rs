@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use exegesis::report::{PngOptions, SvgOptions, render_html, render_png, render_svg};
+use exegesis::report::{PngOptions, SvgOptions, TokenKind, render_html, render_png, render_svg};
 use exegesis::{Error, Explanation};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -97,6 +97,16 @@ impl PyExplanation {
         serde_json::to_string(&row).map_err(|error| {
             exception(&Error::new(exegesis::ErrorKind::Other, format!("the row can't be drawn: {error}.")))
         })
+    }
+
+    /// The pieces of the text of each row of an input, padding left out; `None` if it is no text.
+    fn pieces(&self, input: &str) -> Option<Vec<Vec<String>>> {
+        let of = |row: usize| {
+            let text = self.inner.inputs.text(input, row)?;
+            let own = text.tokens.iter().filter(|token| token.kind != TokenKind::Padding);
+            Some(own.map(|token| token.name.clone()).collect())
+        };
+        (0..self.inner.rows).map(of).collect()
     }
 
     /// The summary as JSON text.

@@ -109,6 +109,19 @@ fn picture(value: &Bound<'_, PyAny>) -> PyResult<DynamicImage> {
     })
 }
 
+/// The rows with what stands for each of them in random numbers; by default its place.
+fn keyed(inputs: Inputs, keys: Option<&[u64]>) -> Result<Inputs> {
+    match keys {
+        Some(keys) if keys.len() != inputs.rows() => Err(Error::usage(format!(
+            "there are {} row keys for {} rows. Give one for each.",
+            keys.len(),
+            inputs.rows()
+        ))),
+        Some(keys) => Ok(inputs.with_row_keys(keys.to_vec())),
+        None => Ok(inputs),
+    }
+}
+
 impl PyModel {
     fn new(model: Model) -> Self {
         Self { model, tokenizer: None, explainers: Mutex::default(), raised: None }
@@ -283,6 +296,12 @@ impl PyModel {
         })
     }
 
+    /// True if texts can be given.
+    #[getter]
+    fn has_tokenizer(&self) -> bool {
+        self.tokenizer.is_some()
+    }
+
     /// Graph inputs in order.
     #[getter]
     fn inputs(&self) -> Vec<PortTuple> {
@@ -321,7 +340,7 @@ impl PyModel {
     }
 
     /// Explains `values` by each of `methods`.
-    #[pyo3(signature = (values, methods, choices, references=None, groups=None, progress=None))]
+    #[pyo3(signature = (values, methods, choices, references=None, groups=None, progress=None, row_keys=None))]
     #[allow(clippy::too_many_arguments)]
     fn explain(
         &self,
@@ -332,6 +351,7 @@ impl PyModel {
         references: Option<Vec<ValueTuple<'_>>>,
         groups: Option<Vec<ValueTuple<'_>>>,
         progress: Option<Bound<'_, PyAny>>,
+        row_keys: Option<Vec<u64>>,
     ) -> PyResult<PyExplanation> {
         let parsed = told(methods.iter().map(|text| Method::parse(text)).collect::<Result<Vec<Method>>>())?;
         let arrays = self.given_arrays(&choices, references, groups)?;
@@ -342,7 +362,8 @@ impl PyModel {
         for method in &methods {
             let caller = told(self.explainer(method, &choices, &arrays))?;
             if let Some(values) = values.take() {
-                bound = Some(told(self.bind(caller.kept.explainer.inputs(), values, &choices))?);
+                let (inputs, remarks) = told(self.bind(caller.kept.explainer.inputs(), values, &choices))?;
+                bound = Some((told(keyed(inputs, row_keys.as_deref()))?, remarks));
             }
             let inputs = bound.as_ref().map(|(inputs, _)| inputs.clone()).unwrap_or_default();
             let own = Arc::clone(&caller.kept);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use exegesis::{
-    AttributeError, Error, Explainer, ExplainerBuilder, Inputs, Labels, Method, Model, NodeSelection,
+    AttributeError, Device, Error, Explainer, ExplainerBuilder, Inputs, Labels, Method, Model, NodeSelection,
     OnMissingRule, PlayerKind, Preprocess, Result, Score, parse_target,
 };
 use pyo3::prelude::*;
@@ -34,6 +34,7 @@ pub struct Choices {
     pub threshold: Option<f64>,
     pub step: Option<usize>,
     pub runtime: Option<String>,
+    pub device: Option<String>,
     pub threads: Option<usize>,
     pub seed: u64,
     pub batch: Option<usize>,
@@ -122,6 +123,11 @@ impl Choices {
         }
         if let Some(runtime) = &self.runtime {
             builder = builder.runtime(runtime);
+        }
+        if let Some(device) = &self.device {
+            let device: Device =
+                device.parse().map_err(|_| unknown("device", device, "\"cpu\", \"cuda\" or \"cuda:N\""))?;
+            builder = builder.device(device);
         }
         if let Some(threads) = positive("threads", self.threads)? {
             builder = builder.threads(threads);

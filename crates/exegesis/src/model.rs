@@ -129,10 +129,11 @@ impl Model {
         self.inner.function.as_ref()
     }
 
-    /// What runs graphs of this model: `runtime`, and the function if the model is one, with at most `rows` rows a call.
+    /// What runs graphs of this model: `runtime`; or the function if the model is one, with at most `rows` rows a call. What is
+    /// behind a function is too little to gain by another runtime than the embedded one.
     pub(crate) fn runtime(&self, runtime: Box<dyn Runtime>, rows: Option<NonZeroUsize>) -> Box<dyn Runtime> {
         match self.function() {
-            Some(function) => function.runtime(rows, runtime),
+            Some(function) => function.runtime(rows, Box::new(RtenRuntime)),
             None => runtime,
         }
     }

@@ -2,6 +2,7 @@
 
 mod json;
 pub(crate) mod npz;
+mod parquet;
 mod safetensors;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub enum Format {
     Npz,
     /// Safetensors arrays.
     Safetensors,
+    /// A table with a row for each row that was explained.
+    Parquet,
     /// Everything but the big arrays.
     Json,
     /// A picture per row.
@@ -56,11 +59,11 @@ impl FromStr for Format {
             "png" => Self::Png,
             "svg" => Self::Svg,
             "html" | "htm" => Self::Html,
-            "parquet" => return Err(Error::not_built("saving .parquet", "Save .npz or .safetensors.")),
+            "parquet" => Self::Parquet,
             _ => {
                 return Err(Error::usage(format!(
                     "the ending \".{ending}\" is not a kind of file that is written. \
-                     Use .npz, .safetensors, .json, .png, .svg or .html."
+                     Use .npz, .safetensors, .parquet, .json, .png, .svg or .html."
                 )));
             }
         })
@@ -97,6 +100,7 @@ impl Explanation {
         let bytes = match format {
             Format::Npz => npz::bytes(self)?,
             Format::Safetensors => safetensors::bytes(self)?,
+            Format::Parquet => parquet::bytes(self)?,
             Format::Json => self.json().into_bytes(),
             _ => render_html(&self.report(&self.title())).into_bytes(),
         };
@@ -145,7 +149,7 @@ mod tests {
     #[test]
     fn endings_decide() {
         assert_eq!(Format::of(Path::new("a/b.NPZ")).unwrap(), Format::Npz);
-        for (path, part) in [("a.parquet", "not built"), ("a.txt", ".txt"), ("a", ".npz")] {
+        for (path, part) in [("a.txt", ".txt"), ("a", ".npz")] {
             let error = Format::of(Path::new(path)).unwrap_err();
             assert!(error.exit_code() == 2 && error.to_string().contains(part), "{error}");
         }

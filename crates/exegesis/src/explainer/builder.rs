@@ -301,10 +301,11 @@ impl ExplainerBuilder {
                  or give a class.",
             ));
         }
+        let runtime = self.settings.runtime.open()?;
         if let Some(function) = self.model.function() {
             function.check_method(&self.method)?;
         }
-        let runtime = self.model.runtime(self.settings.runtime.open()?, self.settings.batch);
+        let runtime = self.model.runtime(runtime, self.settings.batch);
         let Self { model, method, mut request, settings, references, by_row } = self;
         if method.has_baseline() && request.baseline == Baseline::Input && references.is_none() {
             return Err(Error::usage(
