@@ -1,16 +1,21 @@
 """Time Exegesis beside PyTorch, captum, zennit and LXT in one run and print a Markdown table with their ratio.
 
     python side_by_side.py FOLDER [--part pytorch|captum|zennit|lxt]... [--model NAME]... [--batch 1 --batch 8] [--repeats 7]
+        [--runtime rten|onnxruntime]... [--onnxruntime PATH]
 
 FOLDER holds the models that `models.py FOLDER` (and for LXT `lxt_times.py write FOLDER`) wrote. Each part needs its peer
 beside torch, and cargo for ours (release build). All use 2 threads unless --threads says otherwise; medians after warm-up
 runs. "Of our forward" is the median over rounds of the ratio in a round, in which forward pass and explanations run one after
-another; captum's part times whole explanations, averages over points included, as a user of either library gets them.
+another; captum's part times whole explanations, averages over points included, as a user of either library gets them. With --runtime twice
+each explanation is timed on both; captum's part is timed on the embedded runtime. Peers run in processes of their own, which have
+ended before ours start. For steady numbers build first (`cargo build --release -p exegesis --examples`), and run this under
+`chrt -f 50` where the machine allows it.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -45,20 +50,22 @@ PARTS = {
 Row = tuple[str, float | None, float, float | None]
 
 
-def run(command: list[object], threads: int) -> dict:
+@functools.cache
+def run(words: tuple[str, ...], threads: int) -> dict:
     environment = {**os.environ, "RTEN_NUM_THREADS": str(threads)}
-    words = [str(word) for word in command]
     output = subprocess.run(words, cwd=HERE.parent, env=environment, capture_output=True, text=True, check=True)
     return json.loads(output.stdout)
 
 
 def ours(example: str, path: Path, methods: list[str], options: list[object], threads: int) -> dict:
     command = ["cargo", "run", "--quiet", "--release", "-p", "exegesis", "--example", example, "--", path, *options]
-    return run(command + [part for method in methods for part in ("--method", method)], threads)
+    command += [part for method in methods for part in ("--method", method)]
+    return run(tuple(str(word) for word in command), threads)
 
 
 def peer(script: str, arguments: list[object], threads: int) -> dict:
-    return run([sys.executable, HERE / script, *arguments, "--threads", threads], threads)
+    command = [sys.executable, HERE / script, *arguments, "--threads", threads]
+    return run(tuple(str(word) for word in command), threads)
 
 
 def median(times: dict, measured: str | None) -> float | None:
@@ -66,7 +73,7 @@ def median(times: dict, measured: str | None) -> float | None:
     return found[0] if found else None
 
 
-def rows(part: str, model: str, batch: int, options: argparse.Namespace) -> Iterator[Row]:
+def rows(part: str, model: str, batch: int, runtime: str, options: argparse.Namespace) -> Iterator[Row]:
     path, repeats, threads = options.folder / f"{model}.onnx", options.repeats, options.threads
     sizes = ["--batch", batch, "--repeats", repeats]
     if part == "captum":
@@ -79,7 +86,7 @@ def rows(part: str, model: str, batch: int, options: argparse.Namespace) -> Iter
             yield CAPTUM[name], theirs[name]["ms"], mine[CAPTUM[name]]["ms"], None
         return
     methods = {"pytorch": list(PYTORCH), "zennit": ZENNIT, "lxt": list(LXT)}[part]
-    mine = ours("time_methods", path, methods, sizes, threads)
+    on = ["--runtime", runtime] + (["--onnxruntime", options.onnxruntime] if runtime != "rten" else [])
     if part == "lxt":
         theirs = peer("lxt_times.py", ["time", "--model", model, *sizes], threads)
         peers = {method: theirs.get(LXT[method] or "") for method in methods}
@@ -92,6 +99,7 @@ def rows(part: str, model: str, batch: int, options: argparse.Namespace) -> Iter
             peers = {method: median(theirs, method) for method in methods}
         else:
             peers = {method: median(torch, PYTORCH[method]) for method in methods}
+    mine = ours("time_methods", path, methods, sizes + on, threads)
     yield "forward", forward, mine["forward_ms"], 1.0
     for method in methods:
         yield method, peers[method], mine["methods"][method]["ms"], mine["methods"][method]["ratio"]
@@ -105,17 +113,22 @@ def main() -> None:
     parser.add_argument("--batch", type=int, action="append", help="default: 1 and 8 (captum's points: 1)")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runtime", choices=["rten", "onnxruntime"], action="append", help="default: rten")
+    parser.add_argument("--onnxruntime", default=sys.prefix, help="default: that of this Python")
     options = parser.parse_args()
     for part in options.part or PARTS:
-        print(f"\n| model | batch | | {part} ms | Exegesis ms | {part} / Exegesis | of our forward |")
-        print("|---|---|---|---|---|---|---|")
+        print(f"\n| model | batch | runtime | | {part} ms | Exegesis ms | {part} / Exegesis | of our forward |")
+        print("|---|---|---|---|---|---|---|---|")
         for model in [m for m in PARTS[part] if not options.model or m in options.model]:
             for batch in options.batch or ([1] if part == "captum" else [1, 8]):
-                for name, theirs, own, of_forward in rows(part, model, batch, options):
-                    theirs_ms, ratio = ("-", "-") if theirs is None else (f"{theirs:.1f}", f"{theirs / own:.2f}")
-                    of_forward = "-" if of_forward is None else f"{of_forward:.2f}"
-                    cells = [TITLES[model], str(batch), name, theirs_ms, f"{own:.1f}", ratio, of_forward]
-                    print(f"| {' | '.join(cells)} |", flush=True)
+                for runtime in options.runtime or ["rten"]:
+                    if part == "captum" and runtime != "rten":
+                        continue
+                    for name, theirs, own, of_forward in rows(part, model, batch, runtime, options):
+                        theirs_ms, ratio = ("-", "-") if theirs is None else (f"{theirs:.1f}", f"{theirs / own:.2f}")
+                        share = "-" if of_forward is None else f"{of_forward:.2f}"
+                        cells = [TITLES[model], str(batch), runtime, name, theirs_ms, f"{own:.1f}", ratio, share]
+                        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,9 @@ fn what_is_no_library_of_onnxruntime_is_said_in_a_sentence() {
     }
 }
 
+/// Further options, and variables.
+type Way<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+
 fn library(environment: &str) -> PathBuf {
     let all = exegesis::runtimes(Some(Path::new(environment)));
     all.into_iter().find_map(|info| info.path).unwrap()

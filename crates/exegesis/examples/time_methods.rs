@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use exegesis::{Request, Tensor, WhiteBox};
 use exegesis_graph::{DType, Dim, Graph, onnx, passes};
-use exegesis_runtime::{LoadOptions, Prepack, Program, RtenRuntime, Runtime, RuntimeChoice, default_threads};
+use exegesis_runtime::{LoadOptions, Prepack, Program, RtenRuntime, RuntimeChoice, default_threads};
 
 type Failure = Box<dyn std::error::Error>;
 

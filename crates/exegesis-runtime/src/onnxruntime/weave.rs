@@ -177,8 +177,7 @@ impl Weave {
     /// A 1x1 convolution whose result is spread over every so many cells is a transposed convolution.
     fn transposed(&self, b: &mut Builder) -> Result<Option<ValueId>> {
         let Some(part) = self.parts.first().copied() else { return Ok(None) };
-        let Some((signal, weights)) = b.graph().producer_node(part).and_then(|node| plain_convolution(node))
-        else {
+        let Some((signal, weights)) = b.graph().producer_node(part).and_then(plain_convolution) else {
             return Ok(None);
         };
         let Some(kernel) = b.graph().constant(weights).cloned() else { return Ok(None) };
