@@ -8,8 +8,8 @@ beside torch, and cargo for ours (release build). All use 2 threads unless --thr
 runs. "Of our forward" is the median over rounds of the ratio in a round, in which forward pass and explanations run one after
 another; captum's part times whole explanations, averages over points included, as a user of either library gets them. With --runtime twice
 each explanation is timed on both; captum's part is timed on the embedded runtime. Peers run in processes of their own, which have
-ended before ours start. For steady numbers build first (`cargo build --release -p exegesis --examples`), and run this under
-`chrt -f 50` where the machine allows it.
+ended before ours start. For steady numbers build first (`cargo build --release -p exegesis --examples`), name the folder of what was
+built in EXEGESIS_EXAMPLES (`target/release/examples`), and run this under `chrt -f 50` where the machine allows it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def run(words: tuple[str, ...], threads: int) -> dict:
 
 
 def ours(example: str, path: Path, methods: list[str], options: list[object], threads: int) -> dict:
-    command = ["cargo", "run", "--quiet", "--release", "-p", "exegesis", "--example", example, "--", path, *options]
+    cargo = ["cargo", "run", "--quiet", "--release", "-p", "exegesis", "--example", example, "--"]
+    built = os.environ.get("EXEGESIS_EXAMPLES")
+    command = [*([Path(built) / example] if built else cargo), path, *options]
     command += [part for method in methods for part in ("--method", method)]
     return run(tuple(str(word) for word in command), threads)
 

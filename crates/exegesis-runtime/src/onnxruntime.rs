@@ -14,6 +14,7 @@ mod lend;
 mod library;
 mod load;
 mod lower;
+mod packed;
 mod probe;
 mod session;
 mod tensors;

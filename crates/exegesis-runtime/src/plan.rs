@@ -33,7 +33,8 @@ const LEAST_GAIN_BYTES: u64 = 4 << 20;
 /// Estimated bytes at the highest point of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// Constants of the program, those made at load from other constants included; each is held once.
+    /// Constants of the program, those made at load from other constants included; each is held once, and once more where the
+    /// runtime keeps it in another layout.
     pub weights: u64,
     /// Values between nodes that are alive at the highest point, and outputs.
     pub activations: u64,

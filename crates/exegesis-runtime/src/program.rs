@@ -52,6 +52,8 @@ pub struct Program {
     sizes: Sizes,
     session: Box<dyn Session>,
     schedule: Option<Schedule>,
+    /// Bytes that the runtime holds beside the weights of the graph: those weights in the layout of its kernels, and itself.
+    held: u64,
 }
 
 impl Program {
@@ -75,12 +77,20 @@ impl Program {
             sizes,
             session,
             schedule: None,
+            held: 0,
         }
     }
 
     /// The program, knowing the order in which its session runs it.
     pub(crate) fn with_schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = Some(schedule);
+        self
+    }
+
+    /// The program, whose runtime holds so many bytes beside the weights of the graph.
+    #[cfg_attr(not(feature = "onnxruntime"), allow(dead_code))]
+    pub(crate) fn holding(mut self, bytes: u64) -> Self {
+        self.held = bytes;
         self
     }
 
@@ -105,7 +115,9 @@ impl Program {
     pub fn memory(&self, shapes: &[(&str, &[usize])]) -> Result<Memory> {
         let schedule = self.schedule.as_ref();
         let schedule = schedule.ok_or_else(|| Error::execution("this runtime estimates no memory"))?;
-        schedule.memory(&|name| shapes.iter().find(|(n, _)| *n == name).map(|(_, shape)| shape.to_vec()))
+        let shape = |name: &str| shapes.iter().find(|(n, _)| *n == name).map(|(_, shape)| shape.to_vec());
+        let memory = schedule.memory(&shape)?;
+        Ok(Memory { weights: memory.weights.saturating_add(self.held), ..memory })
     }
 
     /// Name of the runtime, with the version of one that is not part of this program: `rten`, `onnxruntime 1.31.1`.

@@ -10,7 +10,7 @@ use super::failure::Failures;
 use super::library::Loaded;
 use super::lower::{self, Lowered};
 use super::session::OnnxSession;
-use super::{OnnxRuntime, devices, lend};
+use super::{OnnxRuntime, devices, lend, packed};
 use crate::guard::guarded;
 use crate::plan::Schedule;
 use crate::sizes::Sizes;
@@ -39,6 +39,7 @@ pub(super) fn load(
     let (mut device, mut warning) = devices::choose(runtime, !guards.is_empty());
     let failures = Failures::of(&graph, guards);
     let threads = options.threads.unwrap_or_else(default_threads);
+    let held = packed::bytes(&graph).saturating_add(packed::LIBRARY);
     let (nodes, written) = (graph.node_count(), onnx::write_lent(&graph, LENT_FROM_BYTES)?);
     drop(graph);
     let doing = format!("loaded \"{name}\"");
@@ -58,7 +59,7 @@ pub(super) fn load(
     let session = OnnxSession::new(name, session, weights, failures, (&inputs, &outputs, inner));
     let title = format!("{} {}", runtime.name(), runtime.version());
     let program = Program::new(&title, inputs, outputs, defaults, vec![], sizes, Box::new(session));
-    Ok(program.with_schedule(schedule).on(device, warning))
+    Ok(program.with_schedule(schedule).holding(held).on(device, warning))
 }
 
 /// A session of a written model; the outer error is that of a session that can't even be asked for.
