@@ -127,6 +127,9 @@ def converted(
         raise
     except Exception as error:
         raise ExportError(f"tf2onnx can't convert {name}: {reason(error)}. Change its code.") from None
+    unknown = _unknown(needed("onnx.defs", "tensorflow", "tf2onnx"), made.graph)
+    if unknown:
+        raise ExportError(f"tf2onnx can't convert {name}: ONNX has no {', '.join(unknown)}. Change its code.")
     _rename(made.graph, specs, outputs)
     version = f"{tf2onnx.__version__} from TensorFlow {tf.__version__}"
     with tempfile.TemporaryDirectory(prefix="exegesis-") as folder:
@@ -136,6 +139,17 @@ def converted(
         # The weights of the file and of the engine need not be in memory at one time.
         del made
         return opened(path, name, labels=labels, preprocess=preprocess, notes=[f"exported by tf2onnx {version}"])
+
+
+def _unknown(defs: Any, graph: Any) -> "list[str]":
+    """Operators that tf2onnx left as TensorFlow has them, each once."""
+    found: "list[str]" = []
+    for node in graph.node:
+        if not node.domain and not defs.has(node.op_type) and node.op_type not in found:
+            found.append(node.op_type)
+        for attribute in node.attribute:
+            found += [op for op in _unknown(defs, attribute.g) if op not in found]
+    return found
 
 
 def _named(tf: Any, specs: "Sequence[Any]") -> "list[Any]":

@@ -1,6 +1,8 @@
 """What from_torch makes of modules of many shapes, what it leaves as it was, and what it says when it can't."""
 
+import gc
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -142,6 +144,24 @@ def test_later_training_does_not_reach_the_model(mlp):
     with torch.no_grad():
         mlp[0].weight.zero_()
     np.testing.assert_array_equal(answers(xg.Model(model._core), x), before)
+
+
+def test_the_module_can_go(mlp):
+    # What a matrix product takes transposed is another tensor in the file: both must be let go.
+    class Products(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(4, 3))
+
+        def forward(self, x):
+            return x.unsqueeze(1) @ self.weight + nn.functional.linear(x.unsqueeze(1), self.weight.T)
+
+    for module in (mlp, Products()):
+        weights = [weakref.ref(weight) for weight in module.parameters()]
+        xg.from_torch(module, torch.zeros(2, 4), exporter="dynamo")
+    del module, mlp
+    gc.collect()
+    assert [weight() for weight in weights] == [None]
 
 
 def test_scripted_modules(mlp):
