@@ -55,6 +55,8 @@ def attribute(
     parts = _parts(arrays, baselines, target, further, call)
     found = [explain(*part) for part in parts]
     values = _joined(model, found)
+    if call.sizes and call.name in SHARED:
+        values = {name: array * size for (name, array), size in zip(values.items(), call.sizes)}
     if takes_absolute:
         values = {name: np.abs(array) for name, array in values.items()}
     ports = [port[0] for port in model._core.inputs]
@@ -69,6 +71,10 @@ def attribute(
     return result, _like(given[0], np.array(gaps))
 
 
+SHARED = ("shapley", "kernel-shap", "permutation-shap", "partition-shap")
+"""Methods whose values of groups are divided among the cells here, so that they sum to the score; captum repeats them."""
+
+
 class _Call:
     """The method with its options, as captum's keywords turn out."""
 
@@ -77,6 +83,7 @@ class _Call:
         self.own = dict(cast("tuple[str, str]", tuple(pair.split("=", 1))) for pair in text.split(",") if "=" in pair)
         self.options = options
         self.deviation = 0.0
+        self.sizes: "list[Any]" = []
         if "show_progress" in options:
             self.options["progress"] = bool(self.options.pop("show_progress")) or None
 
@@ -165,7 +172,12 @@ class _Call:
             groups = np.broadcast_to(groups, array.shape[1:])
             # Groups are numbered without gaps; -1 stays what is never taken out.
             numbers = np.unique(groups[groups >= 0])
-            found.append(np.where(groups < 0, -1, np.searchsorted(numbers, groups)).astype("int64"))
+            numbered = np.where(groups < 0, -1, np.searchsorted(numbers, groups)).astype("int64")
+            found.append(numbered)
+            # Cells per group, at each cell.
+            self.sizes.append(np.where(groups < 0, 1, np.bincount(numbered[numbered >= 0].ravel(), minlength=1)[numbered]))
+        if len(found) > 1 and self.name in SHARED:
+            raise UsageError(f"`feature_mask` of several inputs is not told apart by {self.name} here. Explain one input.")
         self.options["players"] = found[0] if len(found) == 1 else tuple(found)
 
     def absolute(self) -> bool:
@@ -175,7 +187,7 @@ class _Call:
         return bool(wanted)
 
     def _has(self, parameter: str) -> bool:
-        entry = next((own for own in _core.methods() if own["name"] == self.name), {"parameters": []})
+        entry: "dict[str, Any]" = next((own for own in _core.methods() if own["name"] == self.name), {"parameters": []})
         return any(own[0] == parameter for own in entry["parameters"])
 
 

@@ -93,7 +93,10 @@ def from_callable(
     if isinstance(inputs, str) or (isinstance(inputs, list) and inputs and all(isinstance(i, str) for i in inputs)):
         return TextModel(predict, [inputs] if isinstance(inputs, str) else inputs, outputs, names, called)
     taken = _Taken(inputs, columns)
-    answer = lambda rows: scores(predict(taken.restore(rows)), taken.count(rows), called)  # noqa: E731
+
+    def answer(rows: Any) -> Any:
+        return scores(predict(taken.restore(rows)), taken.count(rows), called)
+
     found = answer(taken.example)
     width, outputs = found.shape[1], meaning(outputs, found)
     check_labels(names, width)

@@ -181,8 +181,10 @@ def _labels(labels: Any) -> "tuple[str | None, str | None]":
 
 
 def _bytes(memory: Any) -> "int | None":
-    if memory is None or isinstance(memory, (int, np.integer)) and not isinstance(memory, bool):
-        return memory
+    if memory is None:
+        return None
+    if isinstance(memory, (int, np.integer)) and not isinstance(memory, bool):
+        return int(memory)
     found = re.fullmatch(r"\s*([0-9.]+)\s*([KMGT]?)(?:i?B)?\s*", str(memory), re.IGNORECASE)
     try:
         assert found is not None

@@ -29,13 +29,14 @@ def is_text(dtype: Any) -> bool:
 def is_list(dtype: Any) -> bool:
     """True for columns with an array in each row."""
     types = arrow().types
-    return types.is_list(dtype) or types.is_large_list(dtype) or types.is_fixed_size_list(dtype)
+    return bool(types.is_list(dtype) or types.is_large_list(dtype) or types.is_fixed_size_list(dtype))
 
 
 def texts(column: Any, name: str, first: int) -> "list[str]":
     """The strings of a column; ``first`` is the number of its first row in the whole table."""
     refuse_nulls(column, name, first)
-    return column.to_pylist()
+    found: "list[str]" = column.to_pylist()
+    return found
 
 
 def numbers(column: Any, name: str, first: int) -> np.ndarray:

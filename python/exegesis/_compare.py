@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, Sequence, Union
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ._inputs import given
 from ._progress import progress_bar
 from .errors import InputError, UsageError
 
-Names = "str | Sequence[str]"
+Names = Union[str, Sequence[str]]
 
 
 def compare(
@@ -84,7 +84,7 @@ def compare(
         raise UsageError("there is no method to compare. Give at least one.")
     chosen = dict(metrics=metrics, labels=labels, masks=masks, target=target, operator=operator, controls=controls)
     more = dict(limit=limit, examples=examples, correct_only=correct_only, progress=progress)
-    return _run(model, data, _list(methods), [], {**chosen, **more}, options)
+    return _run(model, data, _list(methods) or [], [], {**chosen, **more}, options)
 
 
 def evaluate(
@@ -142,7 +142,7 @@ def _run(
     if not paths:
         model = model._for(data)
     ports = model._core.inputs
-    contest = {
+    contest: "dict[str, Any]" = {
         "methods": methods,
         "metrics": _list(chosen.get("metrics")),
         "operator": chosen.get("operator"),

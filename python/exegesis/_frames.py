@@ -53,7 +53,8 @@ def to_pandas(explanation: Any) -> Any:
         further = {kind: own._keyed(kind) for kind in ("standard_error", "value", "importance", "positive", "negative")}
         for input_name, array in arrays.items():
             for row in range(len(explanation)):
-                view = next((i["view"] for i in drawings[row]["inputs"] if i["name"] == input_name), {})
+                given = drawings[row]["inputs"]
+                view: "dict[str, Any]" = next((own["view"] for own in given if own["name"] == input_name), {})
                 cells = array[row]
                 lines: "dict[str, Any]" = {"row": row}
                 if len(arrays) > 1:
@@ -71,7 +72,8 @@ def to_pandas(explanation: Any) -> Any:
 def _places(view: "dict[str, Any]", shape: "tuple[int, ...]") -> "dict[str, Any]":
     """What names each cell of a row."""
     count = int(np.prod(shape, dtype=int))
-    kind, content = next(iter(view.items()), ("", {})) if isinstance(view, dict) else ("", {})
+    nothing: "tuple[str, Any]" = ("", {})
+    kind, content = next(iter(view.items()), nothing)
     if kind == "Columns" and len(content["names"]) == count:
         return {"column": content["names"], "value": [_number(text) for text in content["values"]]}
     tokens = token_names(kind, content)

@@ -17,6 +17,7 @@ from ._page import Page
 from ._progress import progress_bar
 from .errors import InputError, UsageError
 
+
 def load(path: "str | os.PathLike[str] | None" = None, *, tokenizer: Any = None) -> "Model":
     """Open a model.
 
@@ -178,7 +179,7 @@ class Model:
         names = _method_names(method)
         call = self._call(x, dict(options, target=target, baseline=baseline, players=players))
         with progress_bar(progress, ", ".join(names)) as bar:
-            core = self._core.explain(call.values, names, call.choices, call.references, call.groups, bar, row_keys)
+            core = self._core.explain(call.values, names, call.choices, call.references, call.groups, bar, None if row_keys is None else list(row_keys))
         return Explanation(core)
 
     def attribute(
@@ -316,13 +317,13 @@ class Model:
     def _choices(self, **options: Any) -> "dict[str, Any]":
         """Choices without arrays."""
         found = choices(options)
-        text, classes = target_choice(found["target"], self._labels(found))
+        text, classes = target_choice(found["target"], self._class_names(found))
         if classes is not None:
             raise UsageError("a class per row needs rows. Give one target.")
         found["target"] = text
         return found
 
-    def _labels(self, found: "dict[str, Any]") -> "list[str]":
+    def _class_names(self, found: "dict[str, Any]") -> "list[str]":
         own: "list[str]" = json.loads(found["labels"]) if found["labels"] is not None else self._core.labels
         return own
 
@@ -337,7 +338,7 @@ class Model:
                 players=players if isinstance(players, str) else None,
             )
         )
-        found["target"], classes = target_choice(target, self._labels(found))
+        found["target"], classes = target_choice(target, self._class_names(found))
         ports = self._core.inputs
         columns = self._core.columns
         values = given(x, ports, columns)

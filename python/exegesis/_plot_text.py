@@ -24,8 +24,9 @@ def draw_tokens(ax: Any, kind: str, content: "dict[str, Any]", values: Any, sign
 
     end = float(np.abs(values).max()) or 1.0
     paint = colours(signed)
-    # Axes of this kind span the figure.
-    width = 72.0 * 0.96 * ax.get_figure(root=True).get_figwidth()
+    # Axes of this kind span the figure, which a part of one knows as its own `figure`.
+    whole = getattr(ax.figure, "figure", None) or ax.figure
+    width = 72.0 * 0.96 * whole.get_figwidth()
     x, line = 0.0, 0
     for place, (text, gap, is_special) in enumerate(_pieces(kind, content)):
         if text is None:

@@ -26,7 +26,7 @@ class TextModel(Model):
     def __init__(
         self, predict: "Callable[[list[str]], Any]", examples: "Sequence[str]", outputs: str, labels: "list[str]", name: str
     ) -> None:
-        self._predict, self._labels, self._name = predict, labels, name
+        self._predict, self._names, self._name = predict, labels, name
         example = (list(examples) * 2)[:2]
         found = scores(predict(example), len(example), name)
         self._width, self._outputs = found.shape[1], meaning(outputs, found)
@@ -48,7 +48,7 @@ class TextModel(Model):
 
         ports = [("input_ids", "int64", ["tokens"]), ("attention_mask", "int64", ["tokens"])]
         core = _core.Model.from_function(
-            self._name, answer, ports, self._width, self._outputs, json.dumps(self._labels), []
+            self._name, answer, ports, self._width, self._outputs, json.dumps(self._names), []
         )
         return Model(core.with_tokenizer(_tokenizer(vocabulary)))
 

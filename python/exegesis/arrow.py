@@ -143,9 +143,9 @@ class BatchExplainer:
         text = next((v for v in values.values() if isinstance(v, list)), None)
         x = text if text is not None and len(values) == 1 else values
         core = explain_rows(model._for(x), x, self._methods, self._target, self._row_keys(batch, taken, first), self._options)
-        columns = {name: batch.column(name) for name in self._kept(batch.schema)}
-        columns.update(columns_of(core, plan, batch.num_rows))
-        return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        given = {name: batch.column(name) for name in self._kept(batch.schema)}
+        given.update(columns_of(core, plan, batch.num_rows))
+        return pa.RecordBatch.from_arrays(list(given.values()), names=list(given))
 
     def _kept(self, schema: Any) -> "list[str]":
         kept = list(schema.names) if self._keep == "all" else list(self._keep or [])
@@ -158,27 +158,27 @@ class BatchExplainer:
         ports = [port for port in self.model._core.inputs if not port[3]]
         if isinstance(self._columns, dict):
             names = [port[0] for port in self.model._core.inputs]
-            plan = {}
-            for name, columns in self._columns.items():
+            plan: "dict[str, list[str]]" = {}
+            for name, own in self._columns.items():
                 if name not in names and not (len(self._columns) == 1 and _reads_texts(self.model)):
                     known = ", ".join(names)
                     raise UsageError(f'the model has no input "{name}"; its inputs are {known}. Use one of these names.')
-                plan[name] = [columns] if isinstance(columns, str) else list(columns)
+                plan[name] = [own] if isinstance(own, str) else list(own)
         else:
             if len(ports) != 1 and not _reads_texts(self.model):
-                names = ", ".join(port[0] for port in ports)
-                raise UsageError(f"the model has several inputs ({names}). Give columns as a dict with the columns of each.")
-            columns = self._columns
+                several = ", ".join(port[0] for port in ports)
+                raise UsageError(f"the model has several inputs ({several}). Give columns as a dict with the columns of each.")
+            columns: "list[str] | None" = None if self._columns is None else list(self._columns)
             if columns is None:
-                own = self.model._core.columns or []
+                named = self.model._core.columns or []
                 spare = {self._key, *([] if self._keep == "all" else self._keep or [])}
                 left = [name for name in schema.names if name not in spare] or schema.names
-                columns = own if own and all(name in schema.names for name in own) else left
+                columns = named if named and all(column in schema.names for column in named) else left
             plan = {ports[0][0]: list(columns)}
-        for columns in plan.values():
-            if not columns:
+        for chosen in plan.values():
+            if not chosen:
                 raise UsageError("there are no columns to explain. Name them with `columns`.")
-            for column in columns:
+            for column in chosen:
                 _known(schema, column)
         return plan
 

@@ -21,6 +21,7 @@ import os
 from typing import Any
 
 from . import arrow
+from ._columns import arrow as needed_arrow
 from .errors import UsageError
 
 __all__ = ["Explainer"]
@@ -55,7 +56,7 @@ class Explainer:
 
     def __call__(self, batch: Any) -> Any:
         """The explanations of one batch, a ``pyarrow.Table``, in its order."""
-        pa = arrow.col.arrow()
+        pa = needed_arrow()
         if not isinstance(batch, pa.Table):
             kind = f"{type(batch).__module__}.{type(batch).__qualname__}"
             raise UsageError(f'a batch arrived as {kind}. Give map_batches batch_format="pyarrow".')

@@ -122,6 +122,6 @@ def opened(
     except ExegesisError as error:
         raise ExportError(str(error).replace(path, name)) from None
     metadata = {"labels": labels_text(labels), "preprocess": preprocess, "columns": columns and json.dumps(list(columns))}
-    model = Model(core.described(name, [(f"exegesis.{key}", text) for key, text in metadata.items() if text]))
+    model = Model(core.described(name, [(f"exegesis.{key}", str(text)) for key, text in metadata.items() if text]))
     model.notes = list(notes)
     return model

@@ -82,9 +82,9 @@ def _sizes(size: Any) -> "int | tuple[int, int]":
     if isinstance(size, int):
         return size, size
     keys = dict(size) if isinstance(size, Mapping) else {k: getattr(size, k, None) for k in ("height", "width", "shortest_edge")}
-    keys = {key: value for key, value in keys.items() if value is not None}
-    if set(keys) == {"height", "width"}:
-        return keys["height"], keys["width"]
-    if set(keys) == {"shortest_edge"}:
-        return keys["shortest_edge"]
-    raise _NotSaid(f"size={keys}")
+    sides: "dict[str, int]" = {key: int(value) for key, value in keys.items() if value is not None}
+    if set(sides) == {"height", "width"}:
+        return sides["height"], sides["width"]
+    if set(sides) == {"shortest_edge"}:
+        return sides["shortest_edge"]
+    raise _NotSaid(f"size={sides}")

@@ -143,7 +143,7 @@ def _inner(way: "Callable[[Any], Any]", index: int) -> "Callable[[Any], Any]":
 def flat_module(torch: Any, call: Call, ways: "Sequence[Callable[[Any], Any]]") -> Any:
     """A module that takes and returns tensors only, one after the other, and asks the module of ``call``."""
 
-    class Flat(torch.nn.Module):  # type: ignore[misc, name-defined]
+    class Flat(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.module = call.module
