@@ -99,9 +99,6 @@ fn library(environment: &str) -> PathBuf {
     all.into_iter().find_map(|info| info.path).unwrap()
 }
 
-/// Arguments, and variables of the environment.
-type Way<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
-
 /// Named by an environment, by its library or by the variable; found in the active environment. The values are those of the
 /// embedded runtime.
 #[test]
