@@ -16,6 +16,7 @@ from ._compare import compare, evaluate
 from ._comparison import Comparison
 from ._explanation import Explanation
 from ._model import Model, load
+from ._runtimes import runtimes
 from ._saved import load_explanation
 from .export import from_keras, from_sklearn, from_tensorflow, from_torch, from_transformers
 
@@ -37,4 +38,5 @@ __all__ = [
     "load_explanation",
     "methods",
     "metrics",
+    "runtimes",
 ]

@@ -156,7 +156,7 @@ class Model:
         **options
             ``labels`` (names of the classes, or a file of them), ``task``, ``score`` ("logit" or "probability"), ``explain``
             (names of inputs), ``output_name``, ``nodes`` ("all" or names: keep their relevance), ``per_dim``, ``on_missing_rule``,
-            ``threshold``, ``step``, ``preprocess`` (of pictures: text or dict), ``runtime``, ``device``, ``threads``, ``seed``, ``batch``
+            ``threshold``, ``step``, ``preprocess`` (of pictures: text or dict), ``runtime``, ``device``, ``onnxruntime``, ``threads``, ``seed``, ``batch``
             (rows), ``memory`` (bytes, or "4G").
 
         Returns

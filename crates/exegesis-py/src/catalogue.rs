@@ -1,4 +1,6 @@
-//! What methods and metrics there are, with everything that is known of them before they run.
+//! What methods, metrics and runtimes there are, with everything that is known of them before they run.
+
+use std::path::PathBuf;
 
 use exegesis::metrics::{Direction, MetricInfo, catalogue};
 use exegesis::{Method, MethodInfo, ParameterInfo};
@@ -58,4 +60,30 @@ fn metric<'py>(py: Python<'py>, info: &'static MetricInfo) -> PyResult<Bound<'py
     entry.set_item("citation", info.citation)?;
     entry.set_item("parameters", parameters(info.parameters))?;
     Ok(entry)
+}
+
+/// Every runtime as a dictionary; `library` says where ONNX Runtime lies.
+#[pyfunction]
+#[pyo3(signature = (library=None))]
+pub fn runtimes(py: Python<'_>, library: Option<PathBuf>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    let entry = |info: exegesis::RuntimeInfo| {
+        let entry = PyDict::new(py);
+        entry.set_item("name", info.name)?;
+        entry.set_item("version", info.version)?;
+        entry.set_item("path", info.path)?;
+        entry.set_item("devices", info.devices)?;
+        entry.set_item("fault", info.fault)?;
+        Ok(entry)
+    };
+    exegesis::runtimes(library.as_deref()).into_iter().map(entry).collect()
+}
+
+/// Says where this interpreter has the package `onnxruntime`, if it has it.
+#[pyfunction]
+#[pyo3(signature = (package))]
+pub fn beside_interpreter(package: Option<PathBuf>) {
+    #[cfg(feature = "onnxruntime")]
+    exegesis::OnnxRuntime::beside_interpreter(package);
+    #[cfg(not(feature = "onnxruntime"))]
+    drop(package);
 }

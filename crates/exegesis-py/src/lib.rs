@@ -19,7 +19,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
-    use crate::catalogue::{methods, metrics};
+    use crate::catalogue::{beside_interpreter, methods, metrics, runtimes};
     #[pymodule_export]
     use crate::compare::PyComparison;
     #[pymodule_export]

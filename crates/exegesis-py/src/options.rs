@@ -35,6 +35,7 @@ pub struct Choices {
     pub step: Option<usize>,
     pub runtime: Option<String>,
     pub device: Option<String>,
+    pub onnxruntime: Option<String>,
     pub threads: Option<usize>,
     pub seed: u64,
     pub batch: Option<usize>,
@@ -128,6 +129,9 @@ impl Choices {
             let device: Device =
                 device.parse().map_err(|_| unknown("device", device, "\"cpu\", \"cuda\" or \"cuda:N\""))?;
             builder = builder.device(device);
+        }
+        if let Some(path) = &self.onnxruntime {
+            builder = builder.onnxruntime(path);
         }
         if let Some(threads) = positive("threads", self.threads)? {
             builder = builder.threads(threads);

@@ -20,7 +20,7 @@ mod session;
 mod tensors;
 mod weave;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use exegesis_graph::Graph;
@@ -52,6 +52,12 @@ impl OnnxRuntime {
     /// another one.
     pub fn new(library: Option<&Path>, device: Device) -> Result<Self> {
         Ok(Self { library: library::load(library)?, device, fault: Arc::default() })
+    }
+
+    /// For a process that is an interpreter of Python: where its own package `onnxruntime` lies, if it has one. No other
+    /// environment is searched then. The first call counts.
+    pub fn beside_interpreter(package: Option<PathBuf>) {
+        find::beside_interpreter(package);
     }
 
     /// Version of the library, such as `1.31.1`.

@@ -81,6 +81,8 @@ pub use exegesis_perturb::PlayerKind;
 
 pub use exegesis_graph::{DType, Data, Dim, Tensor};
 pub use exegesis_report as report;
+#[cfg(feature = "onnxruntime")]
+pub use exegesis_runtime::OnnxRuntime;
 pub use exegesis_runtime::{
     Device, Port, Predictor, RUNTIME_VARIABLE, RuntimeChoice, RuntimeInfo, Work, WorkLimit, free_memory,
     runtimes,

@@ -6,11 +6,15 @@
 use std::cmp::Reverse;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::{Error, ErrorKind, Result};
 
 /// Names the library, for all who load it by themselves.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// The package of the interpreter that this library is loaded into, if it has one; unset outside of an interpreter.
+static INTERPRETER: OnceLock<Option<PathBuf>> = OnceLock::new();
 
 /// Environments of Python that are active.
 const PREFIXES: [&str; 2] = ["VIRTUAL_ENV", "CONDA_PREFIX"];
@@ -37,6 +41,14 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf> {
             ))
         });
     }
+    if let Some(own) = INTERPRETER.get() {
+        return own.as_deref().and_then(named).ok_or_else(|| {
+            not_found(format!(
+                "ONNX Runtime is not found: install its package (`pip install onnxruntime`) for this interpreter, or name its \
+                 library in {VARIABLE}"
+            ))
+        });
+    }
     let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let mut prefixes: Vec<PathBuf> = PREFIXES.iter().filter_map(|name| of(name)).collect();
     prefixes.extend(interpreter_prefixes(std::env::var_os("PATH").as_deref().unwrap_or_default()));
@@ -48,6 +60,12 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf> {
              Python package (`pip install onnxruntime`) for the python3 on the path"
         ))
     })
+}
+
+/// Says that this library is part of an interpreter, whose package `onnxruntime` lies at `package`. No other is then looked
+/// for. The first call counts.
+pub(super) fn beside_interpreter(package: Option<PathBuf>) {
+    let _ = INTERPRETER.set(package);
 }
 
 fn not_found(message: String) -> Error {
