@@ -83,6 +83,8 @@ def choices(options: "Mapping[str, Any]") -> "dict[str, Any]":
         value = found[key]
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool) and bool not in kind):
             raise UsageError(f"{key}={value!r} is of a wrong kind. Give {what}.")
+    if found["onnxruntime"] is not None:
+        found["onnxruntime"] = os.fspath(found["onnxruntime"])
     for key in ("threads", "batch", "step", "memory", "seed"):
         if found[key] is not None and found[key] < 0:
             raise UsageError(f"{key}={found[key]} is negative. Give a whole number from 0.")
