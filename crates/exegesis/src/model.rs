@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -58,7 +58,9 @@ impl Model {
             if named { error } else { error.of(&shown) }
         };
         let model = onnx::read_file(path).map_err(of)?;
-        let sha256 = hash_file(path)?;
+        let beside = path.parent().unwrap_or(Path::new(""));
+        let data = model.info.data_files.iter().map(|name| beside.join(name));
+        let sha256 = hash_files(&[path.to_path_buf()].into_iter().chain(data).collect::<Vec<_>>())?;
         Self::new(model, shown.clone(), sha256, started).map_err(|e| e.of(&shown))
     }
 
@@ -204,7 +206,8 @@ impl Model {
         &self.inner.path
     }
 
-    /// SHA-256 of the file in hexadecimal.
+    /// SHA-256 of the file in hexadecimal; where data lies in files beside it, of the file and these, by name, one behind the
+    /// other.
     pub fn sha256(&self) -> &str {
         &self.inner.sha256
     }
@@ -297,18 +300,23 @@ fn ports(graph: &Graph, values: &[ValueId]) -> Result<Vec<Port>> {
         .collect()
 }
 
-fn hash_file(path: &Path) -> Result<String> {
-    let failed =
-        |e: std::io::Error| Error::input(format!("can't read \"{}\": {e}. Check the file.", path.display()));
-    let mut file = std::fs::File::open(path).map_err(failed)?;
+/// SHA-256 of the files one behind the other, in hexadecimal.
+fn hash_files(paths: &[PathBuf]) -> Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0u8; 1 << 20];
-    loop {
-        match std::io::Read::read(&mut file, &mut buffer).map_err(failed)? {
-            0 => return Ok(hex(&hasher.finalize())),
-            n => hasher.update(&buffer[..n]),
+    for path in paths {
+        let failed = |e: std::io::Error| {
+            Error::input(format!("can't read \"{}\": {e}. Check the file.", path.display()))
+        };
+        let mut file = std::fs::File::open(path).map_err(failed)?;
+        loop {
+            match std::io::Read::read(&mut file, &mut buffer).map_err(failed)? {
+                0 => break,
+                n => hasher.update(&buffer[..n]),
+            }
         }
     }
+    Ok(hex(&hasher.finalize()))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -109,6 +109,7 @@ fn child() {
     let output = model.outputs().iter().rfind(|port| port.dtype.is_float()).unwrap().name.clone();
     let explainer = model
         .explainer(Method::parse(method).unwrap())
+        .runtime("rten")
         .output(output)
         // The estimate counts lanes, so that their number is fixed here.
         .threads(NonZeroUsize::new(2).unwrap())

@@ -66,6 +66,8 @@ pub struct ModelInfo {
     pub model_version: i64,
     /// Description for people.
     pub description: String,
+    /// Files beside the model that hold data of it, by name.
+    pub data_files: Vec<String>,
 }
 
 /// Reads the model at `path`; external data is looked for beside it.
@@ -134,12 +136,14 @@ fn read(bytes: Bytes, external: ExternalData) -> Result<Model> {
         domain: model.domain.clone(),
         model_version: model.model_version,
         description: model.doc_string.clone(),
+        data_files: vec![],
     };
     let mut reader = Reader::new(&model, external)?;
     let mut graph = reader.main_graph(&model, opsets)?;
     describe(&model, &mut graph);
     graph.validate(&[])?;
-    Ok(Model { graph, info })
+    let data_files = reader.external.files();
+    Ok(Model { graph, info: ModelInfo { data_files, ..info } })
 }
 
 /// Refuses a version of the default operator set that is not read; 0 is "not used".

@@ -43,6 +43,13 @@ impl ExternalData {
         Self { folder: folder.map(Path::to_path_buf), roots, ..Self::default() }
     }
 
+    /// Files that data was read from, by name.
+    pub fn files(&self) -> Vec<String> {
+        let mut files: Vec<String> = self.regions.keys().cloned().collect();
+        files.sort();
+        files
+    }
+
     /// Where `proto` says its data is.
     pub fn region(proto: &TensorProto) -> Result<Region> {
         let entry = |key: &str| proto.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str());
