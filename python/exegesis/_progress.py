@@ -71,16 +71,16 @@ class _Bar:
         has_place = self.is_asked_for or _is_notebook() or (sys.stderr is not None and sys.stderr.isatty())
         if not has_place or sys.stderr is None:
             return False
-        try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            self.is_plain = True
-            return True
         # tqdm says in a warning of its own that a notebook lacks widgets; it then draws text.
         import warnings
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            try:
+                from tqdm.auto import tqdm
+            except ImportError:
+                self.is_plain = True
+                return True
             bar = tqdm(total=total, desc=self.label, leave=self.is_asked_for)
         bar.start_t -= time.monotonic() - self.started
         return bar

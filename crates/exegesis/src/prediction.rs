@@ -76,8 +76,11 @@ pub(crate) fn label_count_warning(labels: &Labels, scores: Option<&Tensor>, task
 impl Context<'_> {
     fn row(&self, row: usize, scores: &[f64], shape: &[usize]) -> RowPrediction {
         let task = self.explained.task;
+        // The unit of a binary model speaks for the second of two classes.
+        let is_pair = task == Task::Binary && scores.len() == 1;
         let top = match task {
             Task::Segmentation => Vec::new(),
+            _ if is_pair => self.pair(scores),
             _ if scores.len() > 1 && shape.len() > 2 && task != Task::NextToken => Vec::new(),
             _ => self.top(scores),
         };
@@ -89,10 +92,31 @@ impl Context<'_> {
             score: best.map(|c| c.score),
             probability: best.and_then(|c| c.probability),
             target: self.target_text(target_index, scores, shape),
-            target_index,
+            target_index: if is_pair { target_index.map(|_| 1) } else { target_index },
             scores: if top.is_empty() { vec![] } else { scores.to_vec() },
             top,
         }
+    }
+
+    /// Both classes of a binary model with one unit, the likelier first: the unit is for class 1, what it lacks for class 0.
+    fn pair(&self, unit: &[f64]) -> Vec<ClassScore> {
+        let score = unit.first().copied().unwrap_or_default();
+        let probability = self.probabilities(unit).and_then(|p| p.first().copied());
+        // Of a unit that gives probabilities the other class has the rest, of a logit the opposite.
+        let is_probability = self.explained.score == Score::Probability && probability == Some(score);
+        let other = if is_probability { 1.0 - score } else { -score };
+        let class = |index: usize, score: f64, probability: Option<f64>| {
+            let label = self.labels.name(index).map(str::to_string);
+            ClassScore { index, label, score, probability }
+        };
+        let mut both = vec![
+            class(1, score, probability),
+            class(0, other, probability.map(|probability| 1.0 - probability)),
+        ];
+        if probability.is_some_and(|probability| probability <= 0.5) {
+            both.reverse();
+        }
+        both
     }
 
     /// Best classes first; the units themselves, in order, for tasks without a best.

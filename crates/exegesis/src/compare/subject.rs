@@ -109,10 +109,8 @@ impl Examined<'_, '_, '_> {
 
 /// True if the class with the largest score is the same.
 fn is_same(task: Task, a: &RowPrediction, b: &RowPrediction) -> bool {
-    let is_positive = |p: &RowPrediction| p.probability.map(|p| p > 0.5);
     match task {
-        Task::Classification | Task::NextToken => a.index == b.index,
-        Task::Binary => is_positive(a) == is_positive(b),
+        Task::Classification | Task::NextToken | Task::Binary => a.index == b.index,
         _ => true,
     }
 }
