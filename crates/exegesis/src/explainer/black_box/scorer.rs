@@ -336,11 +336,12 @@ impl<'a> Scorer<'a> {
         Ok(scores.unwrap_or_default())
     }
 
-    /// Settings with larger batches where rows are light, so that starting a run costs nothing beside it.
+    /// Settings with larger batches where rows are light, so that starting a run costs nothing beside it. A run that the user
+    /// stops ends between questions, where what is known becomes the result, not within one.
     fn settings(&self, program: &Compiled, ports: &[Port], inputs: &Inputs, rows: usize) -> Settings {
-        let given = &self.explainer.settings;
+        let given = Settings { stop: None, ..self.explainer.settings.clone() };
         if given.batch.is_some() || rows <= batches::DEFAULT_ROWS {
-            return given.clone();
+            return given;
         }
         let (two, four) = (program.peak(inputs, 2), program.peak(inputs, 4));
         let per_row = four.activations.saturating_sub(two.activations) / 2;
@@ -349,7 +350,7 @@ impl<'a> Scorer<'a> {
         let wide = Settings { batch, ..given.clone() };
         match batch.is_some() && batches::check_budget(program, ports, inputs, light, &wide).is_ok() {
             true => wide,
-            false => given.clone(),
+            false => given,
         }
     }
 
