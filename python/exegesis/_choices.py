@@ -191,9 +191,10 @@ def _bytes(memory: Any) -> "int | None":
         return int(memory)
     found = re.fullmatch(r"\s*([0-9.]+)\s*([KMGT]?)(?:i?B)?\s*", str(memory), re.IGNORECASE)
     try:
-        assert found is not None
+        if found is None:
+            raise ValueError
         return int(float(found.group(1)) * UNITS[found.group(2).upper()])
-    except (AssertionError, ValueError):
+    except ValueError:
         raise UsageError(f'memory={memory!r} is no size. Give bytes, or a text such as "4G".') from None
 
 
