@@ -176,7 +176,7 @@ pub struct Explain {
     pub nodes: Vec<String>,
     #[command(flatten)]
     pub how: How,
-    /// File to write; repeatable. The ending decides: .npz .safetensors .json .png .svg .html.
+    /// File to write; repeatable. The ending decides: .npz .safetensors .json .parquet .png .svg .html.
     /// Default: explanation.html in the current folder.
     #[arg(long, value_name = "FILE")]
     pub save: Vec<PathBuf>,
